@@ -1,0 +1,29 @@
+#include "capture.h"
+
+#include <stdio.h>
+
+#include "mlx/c/array.h"
+#include "mlx/c/error.h"
+
+static _Thread_local char last[4096];
+static _Thread_local char taken[4096];
+
+static void record(const char *message, void *data) {
+  (void)data;
+  snprintf(last, sizeof last, "%s", message);
+}
+
+void reprise_capture_errors(void) { mlx_set_error_handler(record, NULL, NULL); }
+
+const char *reprise_take_error(void) {
+  snprintf(taken, sizeof taken, "%s", last);
+  last[0] = 0;
+  return taken;
+}
+
+void reprise_free_arrays(void **arrays, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    mlx_array a = {arrays[i]};
+    mlx_array_free(a);
+  }
+}

@@ -1,0 +1,14 @@
+// Error capture and batched frees: the C side of errors.go and scope.go.
+#ifndef REPRISE_CAPTURE_H
+#define REPRISE_CAPTURE_H
+
+#include <stddef.h>
+
+// Makes mlx-c record its errors on this thread instead of printing them and exiting.
+void reprise_capture_errors(void);
+// The message of the last error on this thread; empties it.
+const char *reprise_take_error(void);
+// Frees n arrays, one crossing for all.
+void reprise_free_arrays(void **arrays, size_t n);
+
+#endif

