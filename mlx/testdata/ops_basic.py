@@ -32,7 +32,7 @@ def add(book, View):
 UNARY = {  # op -> (float64 meaning, inputs, tolerance)
     "negative": (np.negative, "any", 0), "abs": (np.abs, "any", 0), "square": (np.square, "any", 1e-6),
     "exp": (np.exp, "any", 2e-6), "log": (np.log, "positive", 1e-6), "sqrt": (np.sqrt, "positive", 1e-6),
-    "rsqrt": (lambda x: 1 / np.sqrt(x), "positive", 1e-6), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), "any", 1e-6),
+    "rsqrt": (lambda x: 1 / np.sqrt(x), "positive", 2e-6), "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), "any", 1e-6),
     "tanh": (np.tanh, "any", 1e-6), "erf": (ERF, "any", 2e-6), "sin": (np.sin, "any", 1e-6), "cos": (np.cos, "any", 1e-6),
     "floor": (np.floor, "any", 0), "log1p": (np.log1p, "positive", 1e-6), "expm1": (np.expm1, "any", 2e-6),
     "reciprocal": (np.reciprocal, "positive", 1e-6), "sign": (np.sign, "any", 0), "round": (np.rint, "any", 0),

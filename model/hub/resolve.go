@@ -125,11 +125,11 @@ func (p places) folder(ref string) (Checkpoint, bool, error) {
 		return Checkpoint{}, false, nil
 	case strings.HasSuffix(path, ".gguf"):
 		return Checkpoint{}, false, fmt.Errorf("model %s is a GGUF file: import it first, with `reprise models import %s`, and pass the folder that it writes", ref, ref)
-	case !info.IsDir():
+	case !info.IsDir() && looksLikePath(ref):
 		return Checkpoint{}, false, fmt.Errorf("model %s is a file: pass the checkpoint's folder", ref)
 	case !hasConfig(path) && looksLikePath(ref):
 		return Checkpoint{}, false, fmt.Errorf("model %s has no config.json: it is not the folder of a checkpoint", ref)
-	case !hasConfig(path):
+	case !hasConfig(path): // perhaps a name that happens to be a file's here
 		return Checkpoint{}, false, nil
 	}
 	abs, err := filepath.Abs(path)

@@ -85,23 +85,31 @@ func newEncoder(data []byte) (*rust.Tokenizer, error) {
 	return rust.FromBytes(data)
 }
 
-// loadEnds finds the ids that begin and end a text. Ids in the configs win
-// over names in tokenizer_config.json, which are the fallback.
+// loadEnds finds the ids that begin and end a text. For the beginning the
+// tokenizer's own configuration decides where there is one; a generation ends
+// where the model's configuration says.
 func (t *Tokenizer) loadEnds(dir string) error {
 	ids, err := hub.ReadSpecialIDs(dir)
 	if err != nil {
 		return err
 	}
-	if id, ok := t.vocab.id(ids.BOSToken); ok && ids.BOSToken != "" {
-		t.bos = id
-	} else if len(ids.BOS) > 0 {
+	if bos, ok := t.named(ids.BOSToken); ok {
+		t.bos = bos
+	} else if len(ids.BOS) > 0 && (!ids.TokenizerNames || ids.BOSToken != "") {
 		t.bos = ids.BOS[0]
 	}
 	t.eos = ids.EOS
-	if id, ok := t.vocab.id(ids.EOSToken); ok && len(t.eos) == 0 && ids.EOSToken != "" {
-		t.eos = []int32{id}
+	if eos, ok := t.named(ids.EOSToken); ok && len(t.eos) == 0 {
+		t.eos = []int32{eos}
 	}
 	return nil
+}
+
+func (t *Tokenizer) named(token string) (int32, bool) {
+	if token == "" {
+		return 0, false
+	}
+	return t.vocab.id(token)
 }
 
 // Encode returns text's ids. Special tokens written out in the text become

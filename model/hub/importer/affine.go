@@ -76,9 +76,5 @@ func (d *deviation) add(values []float32, q []uint8, scale, bias float32) {
 	d.count += int64(len(values))
 }
 
-// finite reports whether everything compared was finite: otherwise the energy
-// is not.
-func (d *deviation) finite() bool { return !math.IsNaN(d.energy) && !math.IsInf(d.energy, 0) }
-
 func (d *deviation) rms() float64   { return math.Sqrt(d.squares / float64(max(1, d.count))) }
 func (d *deviation) rmsOf() float64 { return math.Sqrt(d.energy / float64(max(1, d.count))) }

@@ -2,6 +2,7 @@ package tokjson
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -130,20 +131,19 @@ func (v *Vocab) nameSpaces() {
 	}
 }
 
-// Rename gives a control token another name, under which text then finds it.
+// Rename gives a token that only its own name produces another name. It becomes
+// a control token.
 func (v *Vocab) Rename(id int, name string) error {
 	switch {
 	case id < 0 || id >= len(v.Pieces):
 		return fmt.Errorf("token %d (%s) is outside the vocabulary of %d", id, name, len(v.Pieces))
-	case v.Kinds[id] != Control:
+	case v.Kinds[id] != Control && v.Kinds[id] != UserDefined:
 		return fmt.Errorf("token %d is the ordinary piece %q: it cannot become %s", id, v.Pieces[id], name)
 	}
-	for other, piece := range v.Pieces {
-		if piece == name && other != id {
-			return fmt.Errorf("token %d cannot become %s: token %d already is", id, name, other)
-		}
+	if other := slices.Index(v.Pieces, name); other >= 0 && other != id {
+		return fmt.Errorf("token %d cannot become %s: token %d already is", id, name, other)
 	}
-	v.Pieces[id] = name
+	v.Pieces[id], v.Kinds[id] = name, Control
 	return nil
 }
 

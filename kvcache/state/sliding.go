@@ -1,0 +1,86 @@
+package state
+
+import "reprise/mlx"
+
+// slack is the number of rows beyond the window that survive a move to the buffer's front, so that a short trim
+// (an undelivered token, a dropped end of turn) is always possible.
+const slack = 16
+
+// SlidingKV keeps the rows that a window can still reach: the state of a sliding-attention layer. The query at
+// position p sees positions p-window+1 … p.
+//
+// Rows are appended; when the buffer is full, the last window-1+slack rows move to the front of a new one.
+// Nothing rotates, so views are contiguous and in order of position.
+type SlidingKV struct {
+	buffer
+	window int
+	offset int // tokens seen
+	used   int // rows held: positions offset-used … offset-1
+}
+
+// NewSliding is an empty sliding state.
+func NewSliding(window int) *SlidingKV { return &SlidingKV{window: window} }
+
+// Kind is Sliding.
+func (w *SlidingKV) Kind() Kind { return Sliding }
+
+// Offset is the number of tokens seen.
+func (w *SlidingKV) Offset() int { return w.offset }
+
+// Reserve does nothing: the buffer's size depends on the window and the chunk only.
+func (w *SlidingKV) Reserve(int) {}
+
+// reach is the number of earlier rows that the next query sees.
+func (w *SlidingKV) reach() int { return min(w.used, w.window-1) }
+
+// Mask is nothing for one query, causal while no query's window is full, and an array otherwise.
+func (w *SlidingKV) Mask(s *mlx.Scope, T int) Mask {
+	switch n := w.reach(); {
+	case T == 1:
+		return Mask{}
+	case n+T <= w.window:
+		return Mask{Mode: "causal"}
+	default:
+		return Mask{Mode: "array", Array: bandMask(s, n, T, w.window)}
+	}
+}
+
+// bandMask is [T, n+T]: query i, at row n+i, sees rows n+i-window+1 … n+i.
+func bandMask(s *mlx.Scope, n, T, window int) mlx.Array {
+	q := s.ExpandDims(s.Arange(float64(n), float64(n+T), 1, mlx.Int32), 1)
+	k := s.ExpandDims(s.Arange(0, float64(n+T), 1, mlx.Int32), 0)
+	causal := s.GreaterEqual(q, k)
+	near := s.Less(q, s.Add(k, s.Scalar(float64(window), mlx.Int32)))
+	return s.LogicalAnd(causal, near)
+}
+
+// Append writes T rows and returns views of the rows that the T queries can see.
+func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array) {
+	T := k.Dim(2)
+	if w.used+T > w.capacity {
+		keep := min(w.used, w.window-1+slack)
+		w.move(s, k, v, roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
+		w.used = keep
+	}
+	from := w.used - w.reach()
+	w.write(s, k, v, w.used)
+	w.used += T
+	w.offset += T
+	return rows(s, w.k, from, w.used), rows(s, w.v, from, w.used)
+}
+
+// CanTrim says whether the rows that a query at `to` sees are still here.
+func (w *SlidingKV) CanTrim(to int) bool {
+	first := w.offset - w.used
+	return to >= 0 && to <= w.offset && first <= max(0, to-(w.window-1))
+}
+
+// Trim forgets the rows from `to` on.
+func (w *SlidingKV) Trim(to int) {
+	drop := max(0, w.offset-to)
+	w.used -= drop
+	w.offset -= drop
+}
+
+// Free releases the buffers.
+func (w *SlidingKV) Free() { w.free(); w.offset, w.used = 0, 0 }

@@ -1,0 +1,164 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+
+	"reprise/mlx"
+)
+
+// Kind says how a layer remembers.
+type Kind string
+
+// The kinds of layer state.
+const (
+	Growing Kind = "full"    // every row since the first token
+	Sliding Kind = "sliding" // the rows of the last window
+)
+
+// Layer is one layer's memory.
+type Layer interface {
+	Kind() Kind
+	// Offset is the number of tokens that the layer has seen.
+	Offset() int
+	// Bytes is what the layer's buffers allocate, used or not.
+	Bytes() int64
+	// CanTrim says whether Trim(to) would succeed.
+	CanTrim(to int) bool
+	// Trim forgets the tokens from offset `to` on; no buffer is copied.
+	Trim(to int)
+	// Free releases the buffers and returns the layer to offset 0.
+	Free()
+}
+
+// KV is a layer that keeps keys and values.
+type KV interface {
+	Layer
+	// Append writes k and v, both [1, heads, T, dim] and already rotated, behind the rows it has, and returns
+	// the keys and values that the T new queries attend to, masked by what Mask returned for T.
+	Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array)
+	// Mask is the mask for T queries that follow the rows held now. Layers of one kind share one.
+	Mask(s *mlx.Scope, T int) Mask
+	// Reserve makes room for tokens in all, so that a prefill does not grow the buffer step by step.
+	Reserve(tokens int)
+}
+
+// Mask is what attention takes: no mask, the causal mode, or an array [T, rows], true where a query may look.
+type Mask struct {
+	Mode  string // "", "causal" or "array"
+	Array mlx.Array
+}
+
+// State is what all layers of a model remember, at one offset.
+type State struct {
+	layers []Layer
+	offset int
+}
+
+// New makes an empty state of the given layers. It takes ownership of them.
+func New(layers ...Layer) *State { return &State{layers: layers} }
+
+// Offset is the number of tokens that entered the model on this state.
+func (st *State) Offset() int { return st.offset }
+
+// Len is the number of layers that have a state of their own.
+func (st *State) Len() int { return len(st.layers) }
+
+// KV is layer i, which must be one that keeps keys and values.
+func (st *State) KV(i int) KV { return st.layers[i].(KV) }
+
+// First is the first layer of that kind, or nil: its mask serves every layer of the kind.
+func (st *State) First(k Kind) KV {
+	for _, l := range st.layers {
+		if l.Kind() == k {
+			return l.(KV)
+		}
+	}
+	return nil
+}
+
+// Advance records that a forward call fed n tokens. It is called once a call, by the model, after its layers.
+func (st *State) Advance(n int) error {
+	st.offset += n
+	for i, l := range st.layers {
+		if l.Offset() != st.offset {
+			return fmt.Errorf("state: layer %d (%s) stands at %d, the state at %d after a call of %d tokens", i, l.Kind(), l.Offset(), st.offset, n)
+		}
+	}
+	return nil
+}
+
+// TrimLimit says how far the state can go back towards `to`: to `to` itself where every layer
+// can, else only to 0, with the kinds of layer that cannot.
+func (st *State) TrimLimit(to int) (int, []Kind) {
+	if to >= st.offset {
+		return st.offset, nil
+	}
+	var blocked []Kind
+	for _, l := range st.layers {
+		if !l.CanTrim(to) && (len(blocked) == 0 || blocked[len(blocked)-1] != l.Kind()) {
+			blocked = append(blocked, l.Kind())
+		}
+	}
+	if blocked != nil {
+		return 0, blocked
+	}
+	return to, nil
+}
+
+// Trim forgets the tokens from offset `to` on.
+func (st *State) Trim(to int) error {
+	if got, blocked := st.TrimLimit(to); got != to {
+		return fmt.Errorf("state: cannot trim from %d to %d: %v layers dropped what it needs", st.offset, to, blocked)
+	}
+	for _, l := range st.layers {
+		l.Trim(to)
+	}
+	st.offset = to
+	return nil
+}
+
+// Reserve makes room for that many tokens in all.
+func (st *State) Reserve(tokens int) {
+	for _, l := range st.layers {
+		if kv, ok := l.(KV); ok {
+			kv.Reserve(tokens)
+		}
+	}
+}
+
+// Arrays are all buffers, for the evaluation at the end of a prefill chunk.
+func (st *State) Arrays() []mlx.Array {
+	var out []mlx.Array
+	for _, l := range st.layers {
+		if b, ok := l.(interface{ buffers() []mlx.Array }); ok {
+			out = append(out, b.buffers()...)
+		}
+	}
+	return out
+}
+
+// Bytes is what all layers allocate.
+func (st *State) Bytes() int64 {
+	var n int64
+	for _, l := range st.layers {
+		n += l.Bytes()
+	}
+	return n
+}
+
+// Free releases every buffer; the state is empty afterwards.
+func (st *State) Free() {
+	for _, l := range st.layers {
+		l.Free()
+	}
+	st.offset = 0
+}
+
+func (st *State) String() string {
+	kinds := make([]string, len(st.layers))
+	for i, l := range st.layers {
+		kinds[i] = string(l.Kind())
+	}
+	return fmt.Sprintf("state at %d [%s], %d bytes", st.offset, strings.Join(kinds, " "), st.Bytes())
+}

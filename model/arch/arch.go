@@ -1,0 +1,54 @@
+package arch
+
+import (
+	"maps"
+	"slices"
+
+	"reprise/mlx"
+	"reprise/model"
+	"reprise/model/gemma3"
+	"reprise/model/hub"
+	"reprise/model/weights"
+)
+
+type builder func(owner *mlx.Scope, st *weights.Store) (model.Model, error)
+
+var builders = map[string]builder{
+	"gemma3_text": gemma3.Build,
+}
+
+// Supported are the model types that can be loaded, sorted.
+func Supported() []string { return slices.Sorted(maps.Keys(builders)) }
+
+// Load builds the model of a checkpoint folder, on the worker. The model owns its weights until Free.
+func Load(s *mlx.Scope, dir string, opts weights.Options) (model.Model, error) {
+	cfg, err := hub.ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Supported(Supported()); err != nil {
+		return nil, err
+	}
+	owner := s.Child()
+	st, err := weights.Open(s, owner, dir, cfg, opts)
+	if err != nil {
+		owner.Close()
+		return nil, err
+	}
+	defer st.Discard()
+	m, err := builders[cfg.ModelType](owner, st)
+	if err != nil {
+		owner.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Options are the defaults for a device: float32 and widened weights on the CPU device, where that is what MLX
+// computes fast; bfloat16 and packed weights on a GPU.
+func Options(d mlx.Device, keepPacked bool) weights.Options {
+	if d == mlx.CPU {
+		return weights.Options{Dtype: mlx.Float32, Widen: !keepPacked}
+	}
+	return weights.Options{Dtype: mlx.BFloat16}
+}

@@ -1,0 +1,520 @@
+package jinja
+
+import (
+	"slices"
+	"strings"
+)
+
+func filterLength(_ *frame, in Value, a args) (Value, error) {
+	if _, err := a.bind("length"); err != nil {
+		return nil, err
+	}
+	n, err := length(in)
+	return int64(n), err
+}
+
+func filterList(_ *frame, in Value, _ args) (Value, error) {
+	items, err := iterate(in)
+	return &List{Items: items}, err
+}
+
+func filterItems(_ *frame, in Value, _ args) (Value, error) {
+	switch o := in.(type) {
+	case *Undefined:
+		return newGenerator(nil), nil
+	case *Dict:
+		return newGenerator(pairs(o)), nil
+	}
+	return nil, typeErrorf("Can only get item pairs from a mapping.")
+}
+
+func filterFirst(_ *frame, in Value, _ args) (Value, error) {
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return &Undefined{Msg: "No first item, sequence was empty."}, nil
+	}
+	if g, ok := in.(*List); ok && g.kind == kindGenerator {
+		g.Items, g.spent = items[1:], false
+	}
+	return items[0], nil
+}
+
+func filterLast(_ *frame, in Value, _ args) (Value, error) {
+	if g, ok := in.(*List); ok && g.kind == kindGenerator {
+		return nil, typeErrorf("'generator' object is not reversible")
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return &Undefined{Msg: "No last item, sequence was empty."}, nil
+	}
+	return items[len(items)-1], nil
+}
+
+func filterReverse(_ *frame, in Value, _ args) (Value, error) {
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	out := slices.Clone(items)
+	reverse(out)
+	if s, ok := in.(string); ok {
+		var b strings.Builder
+		b.Grow(len(s))
+		for _, c := range out {
+			b.WriteString(c.(string))
+		}
+		return b.String(), nil
+	}
+	return newGenerator(out), nil
+}
+
+func filterJoin(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("join", "d", "attribute")
+	if err != nil {
+		return nil, err
+	}
+	sep, err := str(orDefault(b[0], ""))
+	if err != nil {
+		return nil, err
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	get := attrGetter(orDefault(b[1], nil), nil)
+	parts := make([]string, len(items))
+	for i, it := range items {
+		if it, err = get(it); err != nil {
+			return nil, err
+		}
+		if parts[i], err = str(it); err != nil {
+			return nil, err
+		}
+	}
+	return f.join(parts, sep)
+}
+
+// attrGetter returns the function that Jinja's attribute arguments stand for:
+// a dotted path whose numbers are indices; nil leaves the item as it is. def
+// replaces an undefined result unless it is nil.
+func attrGetter(attribute, def Value) func(Value) (Value, error) {
+	var path []Value
+	switch a := attribute.(type) {
+	case nil:
+	case string:
+		for _, part := range strings.Split(a, ".") {
+			if n, ok := parseInt(part, 10); ok && part[0] >= '0' && part[0] <= '9' {
+				path = append(path, n)
+			} else {
+				path = append(path, part)
+			}
+		}
+	default:
+		path = []Value{a}
+	}
+	return func(v Value) (Value, error) {
+		for _, part := range path {
+			var err error
+			if v, err = getItem(v, part); err != nil {
+				return nil, err
+			}
+			if _, ok := v.(*Undefined); ok && def != nil {
+				v = def
+			}
+		}
+		return v, nil
+	}
+}
+
+// sortKey lowers strings unless the sort is case sensitive.
+func sortKey(v Value, caseSensitive bool) Value {
+	if s, ok := v.(string); ok && !caseSensitive {
+		return pyLower(s)
+	}
+	return v
+}
+
+// sortBy sorts items by their keys, stably; like Python it fails when two keys
+// cannot be compared.
+func (f *frame) sortBy(items, keys []Value, reversed bool) ([]Value, error) {
+	if err := f.charge(len(items)); err != nil {
+		return nil, err
+	}
+	at := make([]int, len(items))
+	for i := range at {
+		at[i] = i
+	}
+	var failed error
+	slices.SortStableFunc(at, func(i, j int) int {
+		c, err := order(keys[i], keys[j], "<")
+		if err != nil {
+			failed = err
+		}
+		if reversed {
+			return -c
+		}
+		return c
+	})
+	if failed != nil {
+		return nil, failed
+	}
+	out := make([]Value, len(items))
+	for i, j := range at {
+		out[i] = items[j]
+	}
+	return out, nil
+}
+
+func filterDictsort(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("dictsort", "case_sensitive", "by", "reverse")
+	if err != nil {
+		return nil, err
+	}
+	d, ok := in.(*Dict)
+	if u, undefined := in.(*Undefined); undefined {
+		return nil, u.fail()
+	}
+	if !ok {
+		return nil, typeErrorf("'%s' object has no attribute 'items'", typeName(in))
+	}
+	from := d.keys
+	switch by := orDefault(b[1], "key"); by {
+	case "key":
+	case "value":
+		from = d.vals
+	default:
+		return nil, valueErrorf(`You can only sort by either "key" or "value"`)
+	}
+	keys := make([]Value, len(from))
+	for i, k := range from {
+		keys[i] = sortKey(k, truthy(orDefault(b[0], false)))
+	}
+	out, err := f.sortBy(pairs(d), keys, truthy(orDefault(b[2], false)))
+	return &List{Items: out}, err
+}
+
+// keyed returns the items of in and their sort keys.
+func keyed(in Value, get func(Value) (Value, error), caseSensitive bool) (items, keys []Value, err error) {
+	if items, err = iterate(in); err != nil {
+		return nil, nil, err
+	}
+	keys = make([]Value, len(items))
+	for i, it := range items {
+		k, err := get(it)
+		if err != nil {
+			return nil, nil, err
+		}
+		keys[i] = sortKey(k, caseSensitive)
+	}
+	return items, keys, nil
+}
+
+func filterSort(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("sort", "reverse", "case_sensitive", "attribute")
+	if err != nil {
+		return nil, err
+	}
+	caseSensitive := truthy(orDefault(b[1], false))
+	get := attrGetter(orDefault(b[2], nil), nil)
+	if names, ok := b[2].(string); ok && strings.Contains(names, ",") {
+		get = multiGetter(strings.Split(names, ","), caseSensitive)
+	}
+	items, keys, err := keyed(in, get, caseSensitive)
+	if err != nil {
+		return nil, err
+	}
+	out, err := f.sortBy(items, keys, truthy(orDefault(b[0], false)))
+	return &List{Items: out}, err
+}
+
+// multiGetter makes a tuple of several attributes.
+func multiGetter(names []string, caseSensitive bool) func(Value) (Value, error) {
+	return func(v Value) (Value, error) {
+		key := newTuple()
+		for _, n := range names {
+			k, err := attrGetter(n, nil)(v)
+			if err != nil {
+				return nil, err
+			}
+			key.Items = append(key.Items, sortKey(k, caseSensitive))
+		}
+		return key, nil
+	}
+}
+
+func filterUnique(_ *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("unique", "case_sensitive", "attribute")
+	if err != nil {
+		return nil, err
+	}
+	items, keys, err := keyed(in, attrGetter(orDefault(b[1], nil), nil), truthy(orDefault(b[0], false)))
+	if err != nil {
+		return nil, err
+	}
+	seen := map[any]bool{}
+	var out []Value
+	for i, k := range keys {
+		h, err := hashKey(k)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[h] {
+			seen[h] = true
+			out = append(out, items[i])
+		}
+	}
+	return newGenerator(out), nil
+}
+
+func filterGroupby(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("groupby", "attribute", "default", "case_sensitive")
+	if err != nil {
+		return nil, err
+	}
+	get := attrGetter(b[0], orDefault(b[1], nil))
+	caseSensitive := truthy(orDefault(b[2], false))
+	items, keys, err := keyed(in, get, caseSensitive)
+	if err != nil {
+		return nil, err
+	}
+	if items, err = f.sortBy(items, keys, false); err != nil {
+		return nil, err
+	}
+	var groups []Value
+	var group *List
+	var last Value
+	for i, it := range items {
+		k, err := get(it)
+		if err != nil {
+			return nil, err
+		}
+		same, err := equal(sortKey(k, caseSensitive), last)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 || !same {
+			group, last = &List{}, sortKey(k, caseSensitive)
+			groups = append(groups, newTuple(k, group))
+		}
+		group.Items = append(group.Items, it)
+	}
+	return &List{Items: groups}, nil
+}
+
+func filterMap(f *frame, in Value, a args) (Value, error) {
+	if !truthy(in) {
+		return newGenerator(nil), nil
+	}
+	var each func(Value) (Value, error)
+	attribute, byAttr := a.take(-1, "attribute")
+	switch {
+	case len(a.pos) == 0 && byAttr:
+		def, _ := a.take(-1, "default")
+		if len(a.kw) > 0 {
+			return nil, typeErrorf("Unexpected keyword argument %s", pyQuote(a.kw[0].name))
+		}
+		each = attrGetter(attribute, def)
+	case len(a.pos) == 0:
+		return nil, typeErrorf("map requires a filter argument")
+	default:
+		name, err := strArg(a.pos[0], "")
+		if err != nil {
+			return nil, err
+		}
+		rest := args{pos: a.pos[1:], kw: a.kw}
+		each = func(v Value) (Value, error) { return f.callFilter(name, v, rest) }
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Value, len(items))
+	for i, it := range items {
+		if err := f.charge(1); err != nil {
+			return nil, err
+		}
+		if out[i], err = each(it); err != nil {
+			return nil, err
+		}
+	}
+	return newGenerator(out), nil
+}
+
+// selectFilter is select, reject and their attr forms; keep says which result
+// of the test stays.
+func selectFilter(byAttr, keep bool) filterFunc {
+	return func(f *frame, in Value, a args) (Value, error) {
+		get := attrGetter(nil, nil)
+		if byAttr {
+			if len(a.pos) == 0 {
+				return nil, typeErrorf("Missing parameter for attribute name")
+			}
+			get = attrGetter(a.pos[0], nil)
+			a.pos = a.pos[1:]
+		}
+		items, err := iterate(in)
+		if err != nil {
+			return nil, err
+		}
+		var out []Value
+		for _, it := range items {
+			if err := f.charge(1); err != nil {
+				return nil, err
+			}
+			v, err := get(it)
+			if err != nil {
+				return nil, err
+			}
+			ok, err := f.passes(v, a)
+			if err != nil {
+				return nil, err
+			}
+			if ok == keep {
+				out = append(out, it)
+			}
+		}
+		return newGenerator(out), nil
+	}
+}
+
+// passes runs the test that a names on v, or takes v's truth when it names none.
+func (f *frame) passes(v Value, a args) (bool, error) {
+	if len(a.pos) == 0 {
+		return truthy(v), nil
+	}
+	name, err := strArg(a.pos[0], "")
+	if err != nil {
+		return false, err
+	}
+	ok, err := f.callTest(name, v, args{pos: a.pos[1:], kw: a.kw})
+	return truthy(ok), err
+}
+
+func extremeFilter(sign int) filterFunc {
+	return func(_ *frame, in Value, a args) (Value, error) {
+		b, err := a.bind("min/max", "case_sensitive", "attribute")
+		if err != nil {
+			return nil, err
+		}
+		items, keys, err := keyed(in, attrGetter(orDefault(b[1], nil), nil), truthy(orDefault(b[0], false)))
+		if err != nil {
+			return nil, err
+		}
+		if len(items) == 0 {
+			return &Undefined{Msg: "No aggregated item, sequence was empty."}, nil
+		}
+		best := 0
+		for i := 1; i < len(items); i++ {
+			c, err := order(keys[i], keys[best], "<")
+			if err != nil {
+				return nil, err
+			}
+			if c == sign {
+				best = i
+			}
+		}
+		return items[best], nil
+	}
+}
+
+func filterSum(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("sum", "attribute", "start")
+	if err != nil {
+		return nil, err
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	get := attrGetter(orDefault(b[0], nil), nil)
+	total := orDefault(b[1], int64(0))
+	if _, ok := total.(string); ok {
+		return nil, typeErrorf("sum() can't sum strings [use ''.join(seq) instead]")
+	}
+	for _, it := range items {
+		v, err := get(it)
+		if err != nil {
+			return nil, err
+		}
+		if total, err = f.binary("+", total, v); err != nil {
+			return nil, err
+		}
+	}
+	return total, nil
+}
+
+func filterBatch(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("batch", "linecount", "fill_with")
+	if err != nil {
+		return nil, err
+	}
+	n, err := intArg(b[0], 0)
+	if err != nil {
+		return nil, err
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	if n < 1 {
+		return nil, valueErrorf("batch: linecount must be at least 1")
+	}
+	fill := orDefault(b[1], nil)
+	var out []Value
+	for from := 0; from < len(items); from += n {
+		row := slices.Clone(items[from:min(from+n, len(items))])
+		if fill != nil && len(row) < n {
+			if err := f.times(16, n); err != nil {
+				return nil, err
+			}
+			for len(row) < n {
+				row = append(row, fill)
+			}
+		}
+		out = append(out, &List{Items: row})
+	}
+	return newGenerator(out), nil
+}
+
+func filterSlice(f *frame, in Value, a args) (Value, error) {
+	b, err := a.bind("slice", "slices", "fill_with")
+	if err != nil {
+		return nil, err
+	}
+	n, err := intArg(b[0], 0)
+	if err != nil {
+		return nil, err
+	}
+	items, err := iterate(in)
+	if err != nil {
+		return nil, err
+	}
+	if n < 1 {
+		return nil, valueErrorf("slice: the number of slices must be at least 1")
+	}
+	if err := f.times(64, n); err != nil {
+		return nil, err
+	}
+	fill := orDefault(b[1], nil)
+	each, extra, at := len(items)/n, len(items)%n, 0
+	var out []Value
+	for i := range n {
+		size := each
+		if i < extra {
+			size++
+		}
+		part := slices.Clone(items[at : at+size])
+		at += size
+		if fill != nil && i >= extra {
+			part = append(part, fill)
+		}
+		out = append(out, &List{Items: part})
+	}
+	return newGenerator(out), nil
+}

@@ -1,0 +1,184 @@
+package gemma3
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"reprise/kvcache/state"
+	"reprise/mlx"
+	"reprise/model"
+	"reprise/model/nn"
+	"reprise/model/weights"
+)
+
+// Model is Gemma 3 with its weights.
+type Model struct {
+	cfg   Config
+	info  model.Info
+	owner *mlx.Scope // of the weights
+
+	embed      nn.Embedding
+	embedScale mlx.Array
+	layers     []layer
+	norm       nn.RMSNorm
+	head       nn.Matrix // the embedding itself when tied
+}
+
+type layer struct {
+	sliding bool
+	attn    attention
+	mlp     mlp
+
+	inputNorm, postAttnNorm, preMLPNorm, postMLPNorm nn.RMSNorm
+}
+
+type attention struct {
+	q, k, v, o     nn.Linear
+	qNorm, kNorm   nn.RMSNorm
+	rope           nn.RoPE
+	heads, kvHeads int
+	scale          float32
+}
+
+type mlp struct{ gate, up, down nn.Linear }
+
+// Build takes the model's tensors out of the store.
+func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
+	cfg, err := parseConfig(st.Config)
+	if err != nil {
+		return nil, err
+	}
+	st.Rename(func(name string) string { return strings.TrimPrefix(name, "language_model.") })
+	m := &Model{cfg: cfg, owner: owner}
+	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
+	m.head = m.embed.Matrix
+	if st.Has("lm_head.weight") {
+		m.head = st.Matrix("lm_head", cfg.Vocab, cfg.Hidden)
+	}
+	m.embedScale = owner.AsType(owner.Scalar(math.Sqrt(float64(cfg.Hidden)), mlx.BFloat16), st.Dtype())
+	for i := range cfg.Layers {
+		m.layers = append(m.layers, buildLayer(st, &cfg, i))
+	}
+	m.norm = norm(st, "model.norm", cfg.Hidden, cfg.NormEps)
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes()}
+	for i := range cfg.Layers {
+		m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i))
+	}
+	return m, owner.Err()
+}
+
+func buildLayer(st *weights.Store, cfg *Config, i int) layer {
+	path := fmt.Sprintf("model.layers.%d.", i)
+	d, kv := cfg.HeadDim, cfg.KVHeads*cfg.HeadDim
+	l := layer{
+		sliding: cfg.sliding(i),
+		attn: attention{
+			q: st.Linear(path+"self_attn.q_proj", cfg.Hidden, cfg.Heads*d),
+			k: st.Linear(path+"self_attn.k_proj", cfg.Hidden, kv),
+			v: st.Linear(path+"self_attn.v_proj", cfg.Hidden, kv),
+			o: st.Linear(path+"self_attn.o_proj", cfg.Heads*d, cfg.Hidden),
+
+			qNorm: norm(st, path+"self_attn.q_norm", d, cfg.NormEps),
+			kNorm: norm(st, path+"self_attn.k_norm", d, cfg.NormEps),
+			rope:  nn.RoPE{Dims: d, Base: cfg.ThetaLocal, Scale: 1},
+			heads: cfg.Heads, kvHeads: cfg.KVHeads,
+			scale: float32(math.Pow(cfg.QueryScalar, -0.5)),
+		},
+		mlp: mlp{
+			gate: st.Linear(path+"mlp.gate_proj", cfg.Hidden, cfg.MLP),
+			up:   st.Linear(path+"mlp.up_proj", cfg.Hidden, cfg.MLP),
+			down: st.Linear(path+"mlp.down_proj", cfg.MLP, cfg.Hidden),
+		},
+		inputNorm:    norm(st, path+"input_layernorm", cfg.Hidden, cfg.NormEps),
+		postAttnNorm: norm(st, path+"post_attention_layernorm", cfg.Hidden, cfg.NormEps),
+		preMLPNorm:   norm(st, path+"pre_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
+		postMLPNorm:  norm(st, path+"post_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
+	}
+	if !l.sliding {
+		l.attn.rope = nn.RoPE{Dims: d, Base: cfg.ThetaFull, Scale: cfg.positionScale()}
+	}
+	return l
+}
+
+// norm reads a weight w and keeps 1+w, which is what Gemma 3 multiplies by.
+func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {
+	w := st.Map(path+".weight", []int{width}, func(s *mlx.Scope, w mlx.Array) mlx.Array {
+		return s.Add(w, s.Scalar(1, w.Dtype()))
+	})
+	return nn.RMSNorm{W: w, Eps: eps}
+}
+
+// Info describes the model.
+func (m *Model) Info() model.Info { return m.info }
+
+// Free releases the weights.
+func (m *Model) Free() { m.owner.Close() }
+
+func (m *Model) kind(i int) state.Kind {
+	if m.layers[i].sliding {
+		return state.Sliding
+	}
+	return state.Growing
+}
+
+// NewState is one KV state a layer.
+func (m *Model) NewState() *state.State {
+	layers := make([]state.Layer, len(m.layers))
+	for i := range m.layers {
+		if m.layers[i].sliding {
+			layers[i] = state.NewSliding(m.cfg.Window)
+		} else {
+			layers[i] = state.NewGrowing()
+		}
+	}
+	return state.New(layers...)
+}
+
+// Forward feeds ids [1, T] and returns the hidden rows [1, T, hidden].
+func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array {
+	T := ids.Dim(1)
+	masks := map[state.Kind]state.Mask{}
+	for _, k := range []state.Kind{state.Growing, state.Sliding} {
+		if first := st.First(k); first != nil {
+			masks[k] = first.Mask(s, T)
+		}
+	}
+	h := s.Multiply(m.embed.Forward(s, ids), m.embedScale)
+	for i := range m.layers {
+		h = m.layers[i].forward(s, h, st.KV(i), masks[m.kind(i)])
+	}
+	if s.Err() == nil {
+		if err := st.Advance(T); err != nil {
+			s.Fail(err)
+		}
+	}
+	return m.norm.Forward(s, h)
+}
+
+// Logits multiplies hidden rows by the head.
+func (m *Model) Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array { return m.head.Multiply(s, hidden) }
+
+func (l *layer) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
+	h := s.Add(x, l.postAttnNorm.Forward(s, l.attn.forward(s, l.inputNorm.Forward(s, x), kv, mask)))
+	return s.Add(h, l.postMLPNorm.Forward(s, l.mlp.forward(s, l.preMLPNorm.Forward(s, h))))
+}
+
+func (a *attention) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
+	q := nn.HeadsFirst(s, a.qNorm.Forward(s, nn.Heads(s, a.q.Forward(s, x), a.heads)))
+	k := nn.HeadsFirst(s, a.kNorm.Forward(s, nn.Heads(s, a.k.Forward(s, x), a.kvHeads)))
+	v := nn.HeadsFirst(s, nn.Heads(s, a.v.Forward(s, x), a.kvHeads))
+	if s.Err() != nil {
+		return mlx.Array{}
+	}
+	at := kv.Offset()
+	keys, values := kv.Append(s, a.rope.Forward(s, k, at), v)
+	return a.o.Forward(s, nn.Attend(s, a.rope.Forward(s, q, at), keys, values, a.scale, mask))
+}
+
+func (f *mlp) forward(s *mlx.Scope, x mlx.Array) mlx.Array {
+	return f.down.Forward(s, s.Multiply(nn.GELUTanh(s, f.gate.Forward(s, x)), f.up.Forward(s, x)))
+}

@@ -1,0 +1,83 @@
+package importer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// stage is a directory under construction: a hidden sibling of the final one,
+// so that the last step is a rename within one file system.
+type stage struct {
+	dir, final string
+	replace    bool
+}
+
+// newStage makes the sibling. A final directory with anything in it is an error
+// unless it is to be replaced.
+func newStage(final string, replace bool) (*stage, error) {
+	final, err := filepath.Abs(final)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(final)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if len(entries) > 0 && !replace {
+		return nil, fmt.Errorf("%s is not empty: remove it or choose another directory", final)
+	}
+	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(final), "."+filepath.Base(final)+".importing-*")
+	if err != nil {
+		return nil, err
+	}
+	return &stage{dir: dir, final: final, replace: replace}, os.Chmod(dir, 0o755)
+}
+
+// write creates a file of the directory and brings it to disk.
+func (s *stage) write(name string, fill func(w io.Writer) error) error {
+	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	err = fill(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// commit gives the directory its name. An old one is moved aside first and
+// removed after, so there is no moment with half of either.
+func (s *stage) commit() error {
+	if s.replace {
+		old := s.dir + ".old"
+		switch err := os.Rename(s.final, old); {
+		case err == nil:
+			defer os.RemoveAll(old)
+		case !errors.Is(err, os.ErrNotExist):
+			return err
+		}
+	}
+	// Rename replaces an empty directory.
+	if err := os.Rename(s.dir, s.final); err != nil {
+		return err
+	}
+	s.dir = ""
+	return nil
+}
+
+// abort removes what was not committed.
+func (s *stage) abort() {
+	if s.dir != "" {
+		os.RemoveAll(s.dir)
+	}
+}

@@ -1,0 +1,278 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Inspection is what a checkpoint's files say about it, without loading it.
+// Bytes are exact, of the files' tensors.
+type Inspection struct {
+	Dir           string      `json:"dir"`
+	ModelType     string      `json:"model_type"`
+	TextModelType string      `json:"text_model_type,omitempty"`
+	Architectures []string    `json:"architectures,omitempty"`
+	DType         string      `json:"dtype,omitempty"`
+	Context       int         `json:"context_length"` // 0: not said
+	Window        int64       `json:"sliding_window,omitempty"`
+	Layers        int         `json:"layers"`
+	LayerKinds    []LayerKind `json:"layer_kinds"`
+	State         StateSizes  `json:"state"`
+
+	Tensors    int           `json:"tensors"`
+	Bytes      int64         `json:"bytes"`
+	Parameters int64         `json:"parameters"` // a quantized matrix counts its weights, not its words
+	Components []Component   `json:"components"`
+	Formats    []FormatTotal `json:"formats"`
+
+	Special  SpecialView `json:"special_ids"`
+	Template string      `json:"chat_template,omitempty"` // the file that holds it, "" when there is none
+	Notes    []string    `json:"notes,omitempty"`
+}
+
+// StateSizes are the bytes of a conversation's state, for both compute dtypes.
+type StateSizes struct {
+	TokenBF16  int64 `json:"token_bytes_bf16"` // a token adds in the full layers
+	TokenF32   int64 `json:"token_bytes_f32"`
+	WindowBF16 int64 `json:"window_bytes_bf16"` // all full windows together
+	WindowF32  int64 `json:"window_bytes_f32"`
+	Recurrent  int64 `json:"recurrent_bytes"` // with the convolution's inputs in bf16
+}
+
+// Component is a part of the model.
+type Component struct {
+	Name    string `json:"name"`
+	Tensors int    `json:"tensors"`
+	Bytes   int64  `json:"bytes"`
+}
+
+// FormatTotal is a row of the quantization table: what is stored in one way.
+type FormatTotal struct {
+	Format     string `json:"format"` // a dtype, or Spec's parts
+	Bits       int    `json:"bits,omitempty"`
+	GroupSize  int    `json:"group_size,omitempty"`
+	Mode       string `json:"mode,omitempty"`
+	Tensors    int    `json:"tensors"` // a quantized matrix, with its scales and biases, is one
+	Bytes      int64  `json:"bytes"`
+	Parameters int64  `json:"parameters"`
+}
+
+// SpecialView is SpecialIDs for printing.
+type SpecialView struct {
+	BOS []int32 `json:"bos"`
+	EOS []int32 `json:"eos"`
+	Pad []int32 `json:"pad"`
+}
+
+// Inspect reads dir's configuration and tensor headers. A model_type outside
+// supported is an error that names it; nil accepts any.
+func Inspect(dir string, supported []string) (*Inspection, error) {
+	c, err := ReadConfig(dir)
+	if err != nil {
+		return nil, err
+	}
+	if supported != nil {
+		if err := c.Supported(supported); err != nil {
+			return nil, err
+		}
+	}
+	s, err := readShape(c.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	w, err := ReadWeights(dir)
+	if err != nil {
+		return nil, err
+	}
+	template, err := findTemplate(dir)
+	if err != nil {
+		return nil, err
+	}
+	in := &Inspection{
+		Dir: dir, ModelType: c.ModelType, TextModelType: c.TextModelType, Architectures: c.Architectures, DType: c.DType,
+		Context: c.Context, Window: s.Window, Layers: s.Layers, LayerKinds: s.layerKinds(),
+		Tensors: len(w.Tensors), Bytes: w.Bytes(), Components: components(w.Tensors),
+		Special:  SpecialView{BOS: c.Special.BOS, EOS: c.Special.EOS, Pad: c.Special.Pad},
+		Template: template,
+	}
+	in.State = stateSizes(in.LayerKinds)
+	if in.Formats, err = formats(w, c.Quantization); err != nil {
+		return nil, err
+	}
+	for _, f := range in.Formats {
+		in.Parameters += f.Parameters
+	}
+	in.Notes = notes(w)
+	return in, nil
+}
+
+func stateSizes(kinds []LayerKind) StateSizes {
+	const bf16, f32 = 2, 4
+	var s StateSizes
+	for _, k := range kinds {
+		if k.Kind != SlidingAttention {
+			s.TokenBF16 += k.TokenElements * bf16
+			s.TokenF32 += k.TokenElements * f32
+		}
+		s.WindowBF16 += k.WindowElements * bf16
+		s.WindowF32 += k.WindowElements * f32
+		s.Recurrent += k.StateElements*f32 + k.ConvElements*bf16
+	}
+	return s
+}
+
+// rules name a tensor's component by a part of its name; the first match wins.
+var rules = []struct{ part, component string }{
+	{"vision_", "vision"}, {"visual.", "vision"}, {"embed_vision", "vision"}, {"multi_modal_projector", "vision"},
+	{"audio_", "audio"}, {"embed_audio", "audio"},
+	{"mtp.", "mtp"},
+	{"per_layer", "per_layer_embedding"},
+	{"embed_tokens", "embedding"},
+	{"lm_head", "head"},
+	{"norm", "norms"},
+	{"self_attn.", "attention"},
+	{"linear_attn.", "linear_attention"},
+	{"experts.", "experts"}, {"switch_mlp.", "experts"},
+	{"mlp.", "mlp"},
+}
+
+func componentOf(name string) string {
+	for _, r := range rules {
+		if strings.Contains(name, r.part) {
+			return r.component
+		}
+	}
+	return "other"
+}
+
+// components sums up the parts, largest first.
+func components(tensors []Tensor) []Component {
+	byName := map[string]*Component{}
+	for _, t := range tensors {
+		name := componentOf(t.Name)
+		if byName[name] == nil {
+			byName[name] = &Component{Name: name}
+		}
+		byName[name].Tensors++
+		byName[name].Bytes += t.Bytes
+	}
+	var out []Component
+	for _, c := range byName {
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b Component) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// formats makes the quantization table, largest row first. A matrix is
+// quantized where it has scales, whatever the config says.
+func formats(w *Weights, q *Quantization) ([]FormatTotal, error) {
+	rows := map[string]*FormatTotal{}
+	add := func(row FormatTotal, bytes, parameters int64) {
+		if rows[row.Format] == nil {
+			rows[row.Format] = &row
+		}
+		r := rows[row.Format]
+		r.Tensors++
+		r.Bytes += bytes
+		r.Parameters += parameters
+	}
+	for _, t := range w.Tensors {
+		path, isWeight := strings.CutSuffix(t.Name, ".weight")
+		scales, quantized := w.Lookup(path + ".scales")
+		if !isWeight || !quantized {
+			if w.belongsToQuantized(t.Name) {
+				continue // counted with its weight
+			}
+			add(FormatTotal{Format: string(t.DType)}, t.Bytes, elements(t.Shape))
+			continue
+		}
+		spec, err := q.Fit(path, last(t.Shape), last(scales.Shape))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.File, err)
+		}
+		bytes := t.Bytes + scales.Bytes
+		if biases, ok := w.Lookup(path + ".biases"); ok {
+			bytes += biases.Bytes
+		}
+		row := FormatTotal{Format: spec.String(), Bits: spec.Bits, GroupSize: spec.GroupSize, Mode: spec.Mode}
+		add(row, bytes, elements(t.Shape)*32/int64(spec.Bits))
+	}
+	var out []FormatTotal
+	for _, r := range rows {
+		out = append(out, *r)
+	}
+	slices.SortFunc(out, func(a, b FormatTotal) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Format, b.Format))
+	})
+	return out, nil
+}
+
+// String is how the table shows a rule: "4 bit, group 64, affine".
+func (s Spec) String() string {
+	return fmt.Sprintf("%d bit, group %d, %s", s.Bits, s.GroupSize, s.Mode)
+}
+
+// belongsToQuantized tells the scales and biases of a quantized matrix.
+func (w *Weights) belongsToQuantized(name string) bool {
+	for _, suffix := range []string{".scales", ".biases"} {
+		if path, ok := strings.CutSuffix(name, suffix); ok {
+			_, weight := w.Lookup(path + ".weight")
+			_, scales := w.Lookup(path + ".scales")
+			return weight && scales
+		}
+	}
+	return false
+}
+
+func elements(shape []int64) int64 {
+	n := int64(1)
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+func last(shape []int64) int64 {
+	if len(shape) == 0 {
+		return 0
+	}
+	return shape[len(shape)-1]
+}
+
+// notes say what will be stored otherwise than the file has it.
+func notes(w *Weights) []string {
+	for _, t := range w.Tensors {
+		if strings.HasSuffix(t.Name, ".scales") && t.DType == "F32" {
+			return []string{"quantization scales are float32, which keeps them exact; on a GPU they are cast to the compute dtype at load"}
+		}
+	}
+	return nil
+}
+
+// findTemplate returns the file that holds the chat template: a file of its
+// own wins over tokenizer_config.json's entry, as in transformers.
+func findTemplate(dir string) (string, error) {
+	for _, name := range []string{"chat_template.jinja", "chat_template.json"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return name, nil
+		}
+	}
+	const name = "tokenizer_config.json"
+	var config struct {
+		Template any `json:"chat_template"` // a string, or a list of named ones
+	}
+	if _, err := readJSON(filepath.Join(dir, name), &config); err != nil {
+		return "", err
+	}
+	if config.Template == nil {
+		return "", nil
+	}
+	return name, nil
+}

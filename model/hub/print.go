@@ -1,0 +1,106 @@
+package hub
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// WriteText prints the inspection for a terminal. Sizes are decimal.
+func (in *Inspection) WriteText(out io.Writer) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	in.writeHead(w)
+	in.writeState(w)
+	fmt.Fprintf(w, "\ncomponent\ttensors\tbytes\n")
+	for _, c := range in.Components {
+		fmt.Fprintf(w, "%s\t%d\t%s\n", c.Name, c.Tensors, sizeText(c.Bytes))
+	}
+	fmt.Fprintf(w, "\nstored as\ttensors\tbytes\tparameters\n")
+	for _, f := range in.Formats {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", f.Format, f.Tensors, sizeText(f.Bytes), countText(f.Parameters))
+	}
+	for _, note := range in.Notes {
+		fmt.Fprintf(w, "\nnote: %s\n", note)
+	}
+	return w.Flush()
+}
+
+func (in *Inspection) writeHead(w io.Writer) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("folder", "%s", in.Dir)
+	modelType := in.ModelType
+	if in.TextModelType != "" {
+		modelType += " (text: " + in.TextModelType + ")"
+	}
+	line("model type", "%s", modelType)
+	if len(in.Architectures) > 0 {
+		line("architecture", "%s", strings.Join(in.Architectures, ", "))
+	}
+	line("weights", "%s in %d tensors, %s parameters", sizeText(in.Bytes), in.Tensors, countText(in.Parameters))
+	if in.DType != "" {
+		line("dtype", "%s", in.DType)
+	}
+	if in.Context > 0 {
+		line("context", "%d tokens", in.Context)
+	} else {
+		line("context", "not said")
+	}
+	line("special ids", "bos %s, eos %s, pad %s", idsText(in.Special.BOS), idsText(in.Special.EOS), idsText(in.Special.Pad))
+	template := in.Template
+	if template == "" {
+		template = "none"
+	}
+	line("chat template", "%s", template)
+}
+
+func (in *Inspection) writeState(w io.Writer) {
+	var kinds []string
+	for _, k := range in.LayerKinds {
+		text := fmt.Sprintf("%d %s", k.Layers, strings.ReplaceAll(k.Kind, "_", " "))
+		if k.Cached != k.Layers {
+			text += fmt.Sprintf(" (%d with state of their own)", k.Cached)
+		}
+		kinds = append(kinds, text)
+	}
+	fmt.Fprintf(w, "layers\t%d: %s\n", in.Layers, strings.Join(kinds, ", "))
+	fmt.Fprintf(w, "\nstate\tbf16\tf32\n")
+	fmt.Fprintf(w, "full layers, a token\t%s\t%s\n", sizeText(in.State.TokenBF16), sizeText(in.State.TokenF32))
+	if in.State.WindowBF16 > 0 {
+		fmt.Fprintf(w, "windows of %d, at most\t%s\t%s\n", in.Window, sizeText(in.State.WindowBF16), sizeText(in.State.WindowF32))
+	}
+	if in.State.Recurrent > 0 {
+		fmt.Fprintf(w, "recurrent\t%s\t\n", sizeText(in.State.Recurrent))
+	}
+}
+
+func idsText(ids []int32) string {
+	if len(ids) == 0 {
+		return "none"
+	}
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(ids)), ", "), "[]")
+}
+
+func sizeText(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e4:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func countText(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f B", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f M", float64(n)/1e6)
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,40 @@
+package model
+
+import (
+	"reprise/kvcache/state"
+	"reprise/mlx"
+)
+
+// Info is what others need to know of a loaded model.
+type Info struct {
+	ModelType  string
+	Vocab      int
+	Context    int       // positions that the weights were trained for
+	Window     int       // of the sliding layers, 0 when there are none
+	Dtype      mlx.Dtype // of activations and KV
+	Bytes      int64     // of the weights as they are held
+	LayerKinds []state.Kind
+}
+
+// Model feeds tokens through the weights. Its methods run on the worker.
+type Model interface {
+	Info() Info
+	// NewState is an empty state for this model.
+	NewState() *state.State
+	// Forward feeds ids, int32 [1, T], at the state's offset, advances the state by T, and returns the hidden
+	// rows after the last norm, [1, T, hidden]. The ids enter the model here and nowhere else.
+	Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array
+	// Logits of hidden rows: [1, R, hidden] → [1, R, vocab].
+	Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array
+	// Free releases the weights.
+	Free()
+}
+
+// LastRow is the last row of hidden, [1, 1, hidden]: logits are wanted for that one only.
+func LastRow(s *mlx.Scope, hidden mlx.Array) mlx.Array {
+	shape := hidden.Shape()
+	if len(shape) != 3 || shape[1] == 1 {
+		return hidden
+	}
+	return s.Slice(hidden, []int{0, shape[1] - 1, 0}, shape, []int{1, 1, 1})
+}

@@ -1,0 +1,68 @@
+package nn
+
+import "reprise/mlx"
+
+// Matrix is a weight [out, in], dense or quantized.
+type Matrix struct {
+	W mlx.Array // dense: [out, in]; quantized: packed uint32 [out, in*bits/32]
+	// Scales is valid for a quantized matrix; Biases only in affine mode.
+	Scales, Biases  mlx.Array
+	GroupSize, Bits int
+	Mode            string // "affine", "mxfp4", "nvfp4"
+	transposed      mlx.Array
+}
+
+// NewMatrix prepares a matrix in the scope that owns the weights.
+func NewMatrix(owner *mlx.Scope, m Matrix) Matrix {
+	if !m.Quantized() {
+		m.transposed = owner.Transpose(m.W, []int{1, 0}) // a view: made once instead of once a step
+	}
+	return m
+}
+
+// Quantized says whether the matrix is held packed.
+func (m *Matrix) Quantized() bool { return m.Scales.Valid() }
+
+// Multiply is x·Wᵀ: [..., in] → [..., out].
+func (m *Matrix) Multiply(s *mlx.Scope, x mlx.Array) mlx.Array {
+	if m.Quantized() {
+		return s.QuantizedMatmul(x, m.W, m.Scales, m.Biases, true, m.GroupSize, m.Bits, m.Mode)
+	}
+	return s.Matmul(x, m.transposed)
+}
+
+// Rows are the rows that ids name: int32 [...] → [..., in].
+func (m *Matrix) Rows(s *mlx.Scope, ids mlx.Array, dtype mlx.Dtype) mlx.Array {
+	if !m.Quantized() {
+		return s.Take(m.W, ids, 0)
+	}
+	biases := m.Biases
+	if biases.Valid() {
+		biases = s.Take(biases, ids, 0)
+	}
+	return s.Dequantize(s.Take(m.W, ids, 0), s.Take(m.Scales, ids, 0), biases, m.GroupSize, m.Bits, m.Mode, mlx.Array{}, dtype)
+}
+
+// Linear is x·Wᵀ + bias.
+type Linear struct {
+	Matrix
+	Bias mlx.Array // [out], often none
+}
+
+// Forward maps [1, T, in] to [1, T, out].
+func (l *Linear) Forward(s *mlx.Scope, x mlx.Array) mlx.Array {
+	y := l.Multiply(s, x)
+	if l.Bias.Valid() {
+		y = s.Add(y, l.Bias)
+	}
+	return y
+}
+
+// Embedding is a table [vocab, width], which a tied head also multiplies by.
+type Embedding struct {
+	Matrix
+	Dtype mlx.Dtype
+}
+
+// Forward looks ids up: int32 [1, T] → [1, T, width].
+func (e *Embedding) Forward(s *mlx.Scope, ids mlx.Array) mlx.Array { return e.Rows(s, ids, e.Dtype) }

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Writes model/gemma3/testdata/tiny-*/: random gemma3_text checkpoints and what mlx-lm makes of them.
+
+    ~/.cache/reprise-build/parity-venv/bin/python model/parity/make_gemma3_tiny.py     (versions: requirements.txt)
+
+Per folder: config.json, the weights, expected.safetensors and expected.json (model/gemma3/testdata/README.md describes them).
+The reference is mlx-lm in float32 on the CPU, one pass over the whole prompt; mlx-lm in chunks of 1 and gemma3_numpy.py in
+float64 stand beside it, and their largest disagreement with it is recorded.
+"""
+import json
+import os
+import shutil
+
+import mlx.core as mx
+import numpy as np
+
+import gemma3_numpy
+import mlxlm
+import oracle
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LENGTHS = (1, 7, 19, 45)  # against windows of 8 to 16
+STEPS = 32
+
+BASE = dict(
+    architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", vocab_size=96, hidden_size=40, intermediate_size=56,
+    num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=1, head_dim=12, query_pre_attn_scalar=12, rms_norm_eps=1e-6,
+    sliding_window=8, sliding_window_pattern=3, rope_theta=1000000.0, rope_local_base_freq=10000.0, rope_scaling=None,
+    max_position_embeddings=2048, hidden_activation="gelu_pytorch_tanh", attention_bias=False, tie_word_embeddings=True,
+    bos_token_id=2, eos_token_id=1, pad_token_id=0, torch_dtype="float32",
+)
+
+# name -> (what it is there for, config changes, dtype of the file, shards, quantization)
+CASES = {
+    "tiny-f32": ("float32, tied head, 4 query heads on 1 KV head, window 8, every third layer full", {}, "float32", 1, None),
+    "tiny-bf16-untied": ("bfloat16, own lm_head, 4 query heads on 2 KV heads, head_dim 24 (not hidden / heads), window 16",
+                         dict(num_key_value_heads=2, head_dim=24, query_pre_attn_scalar=20, sliding_window=16, num_hidden_layers=6,
+                              vocab_size=128, tie_word_embeddings=False), "bfloat16", 1, None),
+    "tiny-sharded": ("bfloat16 in three files with an index, sliding_window_pattern left to its default of 6, window 12",
+                     dict(num_hidden_layers=7, sliding_window=12, sliding_window_pattern=None), "bfloat16", 3, None),
+    "tiny-rope-linear": ("float16, linear RoPE scaling by 8 on the full layers only, every second layer full, window 9, 2 heads on 2",
+                         dict(rope_scaling={"rope_type": "linear", "factor": 8.0}, sliding_window_pattern=2, sliding_window=9,
+                              num_attention_heads=2, num_key_value_heads=2, head_dim=20, rope_theta=10000.0), "float16", 1, None),
+    "tiny-q4": ("4 bit, group 32, bfloat16 scales; overrides: an 8-bit group-64 path, an 8-bit tied embedding, one path false",
+                dict(hidden_size=96, head_dim=16, query_pre_attn_scalar=16, num_key_value_heads=2, intermediate_size=128, sliding_window=10),
+                "bfloat16", 1, {"group_size": 32, "bits": 4, "mode": "affine",
+                                "model.layers.0.mlp.down_proj": {"group_size": 64, "bits": 8},
+                                "model.embed_tokens": {"group_size": 32, "bits": 8},
+                                "model.layers.1.self_attn.v_proj": False}),
+    "tiny-q-mixed": ("what an import writes: 4, 5, 6 and 8 bit, float32 scales, untied quantized head; two paths stand in no list "
+                     "(bits follow from the shapes)",
+                     dict(hidden_size=64, head_dim=16, query_pre_attn_scalar=16, intermediate_size=96, tie_word_embeddings=False),
+                     "float32", 1, {"group_size": 32, "bits": 4, "mode": "affine",
+                                    "model.embed_tokens": {"group_size": 32, "bits": 8}, "lm_head": {"group_size": 32, "bits": 6},
+                                    "model.layers.0.self_attn.q_proj": {"group_size": 32, "bits": 5},
+                                    "model.layers.2.mlp.up_proj": {"group_size": 32, "bits": 5},
+                                    "model.layers.3.mlp.down_proj": {"group_size": 32, "bits": 8}}),
+}
+UNLISTED = {"tiny-q-mixed": {"model.layers.2.mlp.up_proj", "model.layers.3.mlp.down_proj"}}
+
+
+def random_weights(c, rng):
+    """Float32 tensors by name. Norms well away from 0 and projections large enough that every part shows in the logits."""
+    d, f, h = c["hidden_size"], c["intermediate_size"], c["head_dim"]
+    q, kv = c["num_attention_heads"] * h, c["num_key_value_heads"] * h
+    linear = lambda o, i: rng.standard_normal((o, i)) * 1.2 / np.sqrt(i)
+    norm = lambda n: rng.standard_normal(n) * 0.25 + 0.1
+    # A tied head would only repeat the last id if the embedding outweighed what the layers add, so it is small there.
+    size = 0.38 / np.sqrt(d) if c["tie_word_embeddings"] else 0.4
+    w = {"model.embed_tokens.weight": rng.standard_normal((c["vocab_size"], d)) * size, "model.norm.weight": norm(d) + 0.3 / size}
+    for i in range(c["num_hidden_layers"]):
+        at = f"model.layers.{i}."
+        for name, o, n in (("self_attn.q_proj", q, d), ("self_attn.k_proj", kv, d), ("self_attn.v_proj", kv, d), ("self_attn.o_proj", d, q),
+                           ("mlp.gate_proj", f, d), ("mlp.up_proj", f, d), ("mlp.down_proj", d, f)):
+            w[at + name + ".weight"] = linear(o, n)
+        for name, n in (("self_attn.q_norm", h), ("self_attn.k_norm", h), ("input_layernorm", d), ("post_attention_layernorm", d),
+                        ("pre_feedforward_layernorm", d), ("post_feedforward_layernorm", d)):
+            w[at + name + ".weight"] = norm(n)
+        w[at + "self_attn.q_norm.weight"] += 0.5  # attention that chooses
+    if not c["tie_word_embeddings"]:
+        w["lm_head.weight"] = rng.standard_normal((c["vocab_size"], d)) * 0.4
+    return {k: v.astype(np.float32) for k, v in w.items()}
+
+
+def stored(weights, dtype, quant):
+    """The tensors as they stand in the file: cast, the quantized ones as weight, scales, biases."""
+    out = {}
+    for name, w in weights.items():
+        path = name.removesuffix(".weight")
+        how = quant.get(path, True) if quant else False
+        if how is False or w.ndim == 1:
+            out[name] = oracle.cast(w, dtype)
+            continue
+        how = quant if how is True else how
+        src = mx.array(w).astype(getattr(mx, dtype))
+        packed, scales, biases = mx.quantize(src, how["group_size"], how["bits"])
+        to = lambda a: oracle.cast(np.array(a.astype(mx.float32)), dtype)
+        out.update({name: np.array(packed), path + ".scales": to(scales), path + ".biases": to(biases)})
+    return out
+
+
+def write_checkpoint(folder, c, tensors, shards):
+    config = {k: v for k, v in c.items() if v is not None or k == "rope_scaling"}
+    oracle.write_json(os.path.join(folder, "config.json"), config)
+    meta = {"format": "mlx" if "quantization" in c else "pt"}
+    if shards == 1:
+        oracle.write_safetensors(os.path.join(folder, "model.safetensors"), tensors, meta)
+        return
+    names, where = sorted(tensors), {}
+    for i in range(shards):
+        part = names[i * len(names) // shards:(i + 1) * len(names) // shards]
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        oracle.write_safetensors(os.path.join(folder, file), {n: tensors[n] for n in part}, meta)
+        where.update({n: file for n in part})
+    size = sum((t.bits if isinstance(t, oracle.BF16) else t).nbytes for t in tensors.values())
+    oracle.write_json(os.path.join(folder, "model.safetensors.index.json"), {"metadata": {"total_size": size}, "weight_map": where})
+
+
+def prompts(c, seed):
+    rng = np.random.default_rng([seed, 99])
+    return [[c["bos_token_id"]] + [int(x) for x in rng.integers(3, c["vocab_size"], n - 1)] for n in LENGTHS]
+
+
+def expectations(folder, c, seed):
+    """-> (tensors, facts): the reference on every prompt, and how far the other two lie from it."""
+    model, wide, second = mlxlm.load(folder), mlxlm.load(folder, widen=True), gemma3_numpy.Gemma3(folder)
+    tensors, facts = {}, []
+    for i, ids in enumerate(prompts(c, seed)):
+        whole = mlxlm.logits(model, ids)
+        out, gaps = mlxlm.greedy(model, ids, STEPS)
+        full = second.logits(ids + out)
+        fact = {"ids": ids, "greedy": out, "min_gap": min(gaps), "largest_logit": float(np.abs(whole).max()), "disagreement": {
+            "mlx_lm_chunks_of_1": far(whole, mlxlm.logits(model, ids, 1)), "mlx_lm_dequantized": far(whole, mlxlm.logits(wide, ids)),
+            "numpy_float64": far(whole, full[:len(ids)])}}
+        assert list(np.argmax(full[len(ids) - 1:-1], -1)) == out, f"{folder}, prompt {i}: numpy takes another path"
+        tensors.update({f"ids/{i}": np.array(ids, np.int32), f"logits/{i}": whole, f"greedy/{i}": np.array(out, np.int32),
+                        f"gaps/{i}": np.array(gaps, np.float32)})
+        facts.append(fact)
+    return tensors, facts
+
+
+def far(a, b):
+    """The largest difference, two digits: what is compared later must not hang on the last bits."""
+    return float(f"{np.abs(np.asarray(a, np.float64) - b).max():.1e}")
+
+
+def make(out, name):
+    purpose, changes, dtype, shards, quant = CASES[name]
+    c = {**BASE, **changes, "torch_dtype": dtype}
+    if quant:
+        listed = {k: v for k, v in quant.items() if k not in UNLISTED.get(name, ())}
+        c["quantization"] = c["quantization_config"] = listed
+    folder = os.path.join(out, name)
+    for seed in range(50):  # the first seed whose greedy choices are all clear and do not fall into a short circle
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        rng = np.random.default_rng([sorted(CASES).index(name), seed])
+        write_checkpoint(folder, c, stored(random_weights(c, rng), dtype, quant), shards)
+        model = mlxlm.load(folder)
+        if all(len(set(out)) >= 8 and min(gaps) > 2e-3 for out, gaps in (mlxlm.greedy(model, ids, STEPS) for ids in prompts(c, seed))):
+            break
+    else:
+        raise SystemExit(f"{name}: no seed is clear and varied")
+    tensors, facts = expectations(folder, c, seed)
+    oracle.write_safetensors(os.path.join(folder, "expected.safetensors"), tensors)
+    oracle.write_json(os.path.join(folder, "expected.json"), {
+        "purpose": purpose, "reference": "mlx-lm 0.32.2, mlx 0.32.2, CPU, weights and activations float32, whole prompt in one pass",
+        "seed": seed, "prompts": facts})
+    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder) if f.startswith("model"))
+    worst = {k: max(f["disagreement"][k] for f in facts) for k in facts[0]["disagreement"]}
+    print(f"{name}: {size // 1024} KB, seed {seed}, min gap {min(f['min_gap'] for f in facts):.4f}, disagreement {json.dumps(worst)}")
+
+
+if __name__ == "__main__":
+    to = oracle.out_dir(os.path.join(HERE, "..", "gemma3", "testdata"), __doc__)
+    for case in CASES:
+        make(to, case)

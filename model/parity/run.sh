@@ -1,0 +1,21 @@
+#!/bin/sh
+# make parity: writes every reference value again, into a temporary folder, and compares with the committed ones.
+# The real model's are included when its imported checkpoint is there (third_party/build/models/gemma-3-270m, or $1).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+python=$("$here/setup.sh")
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+export PYTHONDONTWRITEBYTECODE=1
+
+"$python" "$root/mlx/testdata/make_ops.py" --out "$fresh/mlx/testdata"
+"$python" "$root/model/sample/testdata/make_filters.py" --out "$fresh/model/sample/testdata"
+"$python" "$here/make_gemma3_tiny.py" --out "$fresh/model/gemma3/testdata"
+real=${1:-$root/third_party/build/models/gemma-3-270m}
+if [ -f "$real/config.json" ]; then
+    "$python" "$here/make_gemma3_real.py" "$real" --out "$fresh/model/gemma3/testdata"
+else
+    echo "parity: $real is absent (reprise models import makes it): real-270m.json is not compared"
+fi
+"$python" "$here/compare.py" "$root" "$fresh"

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Makes the Python environment of the reference values: $REPRISE_BUILD_CACHE/parity-venv (default ~/.cache/reprise-build).
+# Does nothing when it is there and was made from this requirements.txt. Prints the path of its python, alone on stdout.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${REPRISE_BUILD_CACHE:-$HOME/.cache/reprise-build}
+venv=$cache/parity-venv
+want=$(cksum <"$here/requirements.txt")
+
+if [ "$(cat "$venv/made-from" 2>/dev/null)" != "$want" ]; then
+    python=${PYTHON:-python3}
+    "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+        echo "parity: needs Python 3.11 or later with venv (Debian: apt-get install python3-venv; macOS: brew install python)" >&2
+        exit 1
+    }
+    echo "parity: making $venv" >&2
+    rm -rf "$venv"
+    mkdir -p "$cache"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+    echo "$want" >"$venv/made-from" # last: an interrupted run is made again
+fi
+echo "$venv/bin/python"

@@ -1,0 +1,292 @@
+package weights
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"reprise/mlx"
+	"reprise/model/hub"
+	"reprise/model/nn"
+)
+
+// Options say how weights are held.
+type Options struct {
+	Dtype mlx.Dtype // activations; float weights are cast to it
+	// Widen dequantizes packed matrices once, at load: worth its memory on the CPU device, where MLX's quantized
+	// product is scalar.
+	Widen bool
+	// Progress is told the bytes taken from the files so far, and in all.
+	Progress func(done, total int64)
+}
+
+// Store hands out a checkpoint's tensors. Errors stick: build the whole model, then ask Close.
+type Store struct {
+	Config *hub.Config
+	opts   Options
+
+	load    *mlx.Scope           // temporaries
+	owner   *mlx.Scope           // what the model keeps
+	tensors map[string]mlx.Array // lazy, not yet taken
+	done    int64
+	total   int64
+	bytes   int64 // held by the owner
+	err     error
+}
+
+// Open maps the tensors of dir's files. Nothing is read yet but the headers. load is the scope of the call;
+// owner, which lives as long as the model, gets the weights.
+func Open(load, owner *mlx.Scope, dir string, cfg *hub.Config, opts Options) (*Store, error) {
+	files, err := shards(dir)
+	if err != nil {
+		return nil, err
+	}
+	st := &Store{Config: cfg, opts: opts, load: load, owner: owner, tensors: map[string]mlx.Array{}}
+	for _, f := range files {
+		tensors, _, err := load.Load(filepath.Join(dir, f))
+		if err != nil {
+			st.Discard()
+			return nil, err
+		}
+		for name, a := range tensors {
+			st.tensors[name] = load.Keep(a)
+			st.total += int64(a.Nbytes())
+		}
+	}
+	return st, nil
+}
+
+// shards are the names of the checkpoint's safetensors files.
+func shards(dir string) ([]string, error) {
+	const single, index = "model.safetensors", "model.safetensors.index.json"
+	raw, err := os.ReadFile(filepath.Join(dir, index))
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, single)); err != nil {
+			return nil, fmt.Errorf("%s has neither %s nor %s: the weights are missing", dir, single, index)
+		}
+		return []string{single}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var idx struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(raw, &idx); err != nil || len(idx.WeightMap) == 0 {
+		return nil, fmt.Errorf("%s: no weight_map: %v", filepath.Join(dir, index), err)
+	}
+	var files []string
+	for tensor, f := range idx.WeightMap {
+		if f != filepath.Base(f) {
+			return nil, fmt.Errorf("%s: tensor %s is said to be in %q, which is not a file of this folder", index, tensor, f)
+		}
+		if !slices.Contains(files, f) {
+			if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
+				return nil, fmt.Errorf("%s names %s, which is not there: the download is incomplete", index, f)
+			}
+			files = append(files, f)
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// Dtype is that of activations.
+func (st *Store) Dtype() mlx.Dtype { return st.opts.Dtype }
+
+// Has says whether the checkpoint has the tensor and nobody took it yet.
+func (st *Store) Has(name string) bool { return st.tensors[name].Valid() }
+
+// Bytes is what the weights taken so far hold in memory.
+func (st *Store) Bytes() int64 { return st.bytes }
+
+// Rename gives tensors the names that the architecture asks for; an empty result drops the tensor.
+func (st *Store) Rename(rule func(name string) string) {
+	renamed := make(map[string]mlx.Array, len(st.tensors))
+	for name, a := range st.tensors {
+		if to := rule(name); to == "" {
+			a.Free()
+		} else {
+			renamed[to] = a
+		}
+	}
+	st.tensors = renamed
+}
+
+// Tensor is a float tensor of the given shape, in the activations' dtype.
+func (st *Store) Tensor(name string, shape ...int) mlx.Array {
+	return st.Map(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array { return a })
+}
+
+// Map is Tensor with a change made once, at load.
+func (st *Store) Map(name string, shape []int, change func(*mlx.Scope, mlx.Array) mlx.Array) mlx.Array {
+	a := st.take(name)
+	if !a.Valid() {
+		return a
+	}
+	defer a.Free()
+	if !slices.Equal(a.Shape(), shape) {
+		st.fail("tensor %s has shape %v, the config wants %v", name, a.Shape(), shape)
+		return mlx.Array{}
+	}
+	if !a.Dtype().IsFloat() {
+		st.fail("tensor %s holds %v, not floats", name, a.Dtype())
+		return mlx.Array{}
+	}
+	return st.keep(func(s *mlx.Scope) []mlx.Array { return []mlx.Array{change(s, s.AsType(a, st.opts.Dtype))} })[0]
+}
+
+// Matrix is the module at path: path.weight [out, in], packed when path.scales is there.
+func (st *Store) Matrix(path string, out, in int) nn.Matrix {
+	if !st.Has(path + ".scales") {
+		return nn.NewMatrix(st.owner, nn.Matrix{W: st.Tensor(path+".weight", out, in)})
+	}
+	w, scales := st.take(path+".weight"), st.take(path+".scales")
+	var biases mlx.Array
+	if st.Has(path + ".biases") {
+		biases = st.take(path + ".biases")
+	}
+	defer func(taken ...mlx.Array) {
+		for _, a := range taken {
+			a.Free()
+		}
+	}(w, scales, biases)
+	if st.err != nil {
+		return nn.Matrix{}
+	}
+	spec, err := st.quantization(path, w, scales, biases, out, in)
+	if err != nil {
+		st.fail("%v", err)
+		return nn.Matrix{}
+	}
+	held := st.keep(func(s *mlx.Scope) []mlx.Array {
+		if spec.Mode == "affine" {
+			// In the activations' dtype first: other scales would round a widened weight, and promote a product.
+			scales, biases = s.AsType(scales, st.opts.Dtype), s.AsType(biases, st.opts.Dtype)
+		} else {
+			scales, biases = s.Copy(scales), mlx.Array{}
+		}
+		if st.opts.Widen {
+			return []mlx.Array{s.Dequantize(w, scales, biases, spec.GroupSize, spec.Bits, spec.Mode, mlx.Array{}, st.opts.Dtype)}
+		}
+		return present(s.Copy(w), scales, biases)
+	})
+	if st.opts.Widen {
+		return nn.NewMatrix(st.owner, nn.Matrix{W: held[0]})
+	}
+	m := nn.Matrix{W: held[0], Scales: held[1], GroupSize: spec.GroupSize, Bits: spec.Bits, Mode: spec.Mode}
+	if len(held) > 2 {
+		m.Biases = held[2]
+	}
+	return nn.NewMatrix(st.owner, m)
+}
+
+// quantization is the rule for a packed matrix, checked against its shapes: a wrong one would let a kernel read
+// past the end.
+func (st *Store) quantization(path string, w, scales, biases mlx.Array, out, in int) (hub.Spec, error) {
+	if w.Ndim() != 2 || scales.Ndim() != 2 || w.Dtype() != mlx.Uint32 {
+		return hub.Spec{}, fmt.Errorf("tensor %s.weight is %v with scales %v: a packed matrix is uint32 of rank 2", path, w, scales)
+	}
+	spec, err := st.Config.Quantization.Fit(path, int64(w.Dim(1)), int64(scales.Dim(1)))
+	if err != nil {
+		return spec, err
+	}
+	if w.Dim(0) != out || w.Dim(1)*32 != in*spec.Bits || scales.Dim(0) != out || scales.Dim(1)*spec.GroupSize != in {
+		return spec, fmt.Errorf("tensor %s.weight %v with scales %v does not hold [%d %d] at %d bits in groups of %d", path, w, scales, out, in, spec.Bits, spec.GroupSize)
+	}
+	if affine := spec.Mode == "affine"; affine != biases.Valid() {
+		return spec, fmt.Errorf("module %s is quantized as %q, and tensor %s.biases is there: %v", path, spec.Mode, path, biases.Valid())
+	} else if affine && !slices.Equal(biases.Shape(), scales.Shape()) {
+		return spec, fmt.Errorf("tensor %s.biases %v does not match its scales %v", path, biases, scales)
+	}
+	return spec, nil
+}
+
+// Linear is the module at path, with its bias when the checkpoint has one.
+func (st *Store) Linear(path string, in, out int) nn.Linear {
+	l := nn.Linear{Matrix: st.Matrix(path, out, in)}
+	if st.Has(path + ".bias") {
+		l.Bias = st.Tensor(path+".bias", out)
+	}
+	return l
+}
+
+// Embedding is the module at path.
+func (st *Store) Embedding(path string, vocab, width int) nn.Embedding {
+	return nn.Embedding{Matrix: st.Matrix(path, vocab, width), Dtype: st.opts.Dtype}
+}
+
+// Close reports the first error. Tensors that nobody took are an error too, by name: a forward pass that leaves
+// weights out is not the model's.
+func (st *Store) Close() error {
+	var left []string
+	for name := range st.tensors {
+		left = append(left, name)
+	}
+	st.Discard()
+	if st.err == nil && len(left) > 0 {
+		slices.Sort(left)
+		n := len(left)
+		if n > 4 {
+			left = append(left[:4], "…")
+		}
+		st.fail("%d tensors of the checkpoint have no place in this architecture: %s", n, strings.Join(left, ", "))
+	}
+	return st.err
+}
+
+// Discard lets go of the tensors that nobody took; a Store whose model failed to build owes it.
+func (st *Store) Discard() {
+	for _, a := range st.tensors {
+		a.Free()
+	}
+	clear(st.tensors)
+}
+
+func (st *Store) fail(format string, args ...any) {
+	if st.err == nil {
+		st.err = fmt.Errorf(format, args...)
+	}
+}
+
+func present(arrays ...mlx.Array) []mlx.Array {
+	return slices.DeleteFunc(arrays, func(a mlx.Array) bool { return !a.Valid() })
+}
+
+// take hands a lazy tensor over; the caller frees it.
+func (st *Store) take(name string) mlx.Array {
+	a, ok := st.tensors[name]
+	if !ok {
+		st.fail("tensor %s is missing from the checkpoint", name)
+		return mlx.Array{}
+	}
+	delete(st.tensors, name)
+	st.done += int64(a.Nbytes())
+	return a
+}
+
+// keep evaluates what make builds and moves it to the owner; the zero Array where that failed.
+func (st *Store) keep(build func(s *mlx.Scope) []mlx.Array) []mlx.Array {
+	s := st.load.Child()
+	defer s.Close()
+	out := build(s)
+	if st.err != nil {
+		return make([]mlx.Array, len(out))
+	}
+	if err := s.Eval(out...); err != nil {
+		st.fail("%v", err)
+		return make([]mlx.Array, len(out))
+	}
+	for i, a := range out {
+		st.bytes += int64(a.Nbytes())
+		out[i] = st.owner.Adopt(s.Keep(a))
+	}
+	if st.opts.Progress != nil {
+		st.opts.Progress(st.done, st.total)
+	}
+	return out
+}
