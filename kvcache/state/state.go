@@ -88,28 +88,24 @@ func (st *State) Advance(n int) error {
 	return nil
 }
 
-// TrimLimit says how far the state can go back towards `to`: to `to` itself where every layer
-// can, else only to 0, with the kinds of layer that cannot.
-func (st *State) TrimLimit(to int) (int, []Kind) {
+// TrimLimit says how far the state can go back towards `to`: to `to` itself where every layer can, else only to
+// 0, with the kind of the first layer that cannot.
+func (st *State) TrimLimit(to int) (limit int, by string) {
 	if to >= st.offset {
-		return st.offset, nil
+		return st.offset, ""
 	}
-	var blocked []Kind
 	for _, l := range st.layers {
-		if !l.CanTrim(to) && (len(blocked) == 0 || blocked[len(blocked)-1] != l.Kind()) {
-			blocked = append(blocked, l.Kind())
+		if !l.CanTrim(to) {
+			return 0, string(l.Kind())
 		}
 	}
-	if blocked != nil {
-		return 0, blocked
-	}
-	return to, nil
+	return to, ""
 }
 
 // Trim forgets the tokens from offset `to` on.
 func (st *State) Trim(to int) error {
-	if got, blocked := st.TrimLimit(to); got != to {
-		return fmt.Errorf("state: cannot trim from %d to %d: %v layers dropped what it needs", st.offset, to, blocked)
+	if got, by := st.TrimLimit(to); got != to {
+		return fmt.Errorf("state: cannot go back from %d to %d: a %s layer dropped what it needs", st.offset, to, by)
 	}
 	for _, l := range st.layers {
 		l.Trim(to)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,7 +26,7 @@ func Fingerprint(dir string) (string, error) {
 		return "", err
 	}
 	sum := sha256.New()
-	io.WriteString(sum, "reprise checkpoint 1\n") // a hash's Write never fails
+	sum.Write([]byte("reprise checkpoint 1\n")) // a hash's Write never fails
 	for _, name := range []string{"config.json", "tokenizer.json"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

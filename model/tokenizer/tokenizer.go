@@ -29,8 +29,10 @@ type Tokenizer struct {
 // Load reads dir's tokenizer.json and, where they exist, tokenizer_config.json,
 // generation_config.json and config.json for the ids that begin and end a text.
 //
-// The library takes seconds for the largest files (see the README of testdata
-// for figures), so a caller that also loads weights should do both at once.
+// The library needs about two seconds of processor time for Gemma's 33 MB and
+// 514,906 merges (one core of the development machine; the layout of the file
+// makes no difference, the vocabulary's half takes 0.2 s), so a caller that
+// also loads weights should do both at once.
 func Load(dir string) (*Tokenizer, error) {
 	path := filepath.Join(dir, "tokenizer.json")
 	data, err := os.ReadFile(path)
@@ -46,8 +48,7 @@ func Load(dir string) (*Tokenizer, error) {
 	}
 	t.path = path
 	if err := t.loadEnds(dir); err != nil {
-		t.Close()
-		return nil, fmt.Errorf("tokenizer: %w", err)
+		return nil, errors.Join(fmt.Errorf("tokenizer: %w", err), t.Close())
 	}
 	return t, nil
 }
@@ -68,7 +69,7 @@ func parse(data []byte) (*Tokenizer, error) {
 	r := <-done
 	if err != nil { // ours first: it names the place
 		if r.encoder != nil {
-			r.encoder.Close()
+			err = errors.Join(err, r.encoder.Close())
 		}
 		return nil, err
 	}

@@ -86,8 +86,8 @@ type kwExpr struct {
 
 type (
 	dataStmt   struct{ text string }
-	outputStmt struct {
-		x    expr
+	outputStmt struct { // {{ x }}, or {% print x, y %}
+		xs   []expr
 		line int
 	}
 	ifStmt struct {

@@ -18,15 +18,20 @@ func (f *frame) execAll(body []stmt) (signal, error) {
 func (s *dataStmt) exec(f *frame) (signal, error) { return sigNone, f.write(s.text) }
 
 func (s *outputStmt) exec(f *frame) (signal, error) {
-	v, err := s.x.eval(f)
-	if err != nil {
-		return sigNone, atLine(err, s.line)
+	for _, x := range s.xs {
+		v, err := x.eval(f)
+		if err != nil {
+			return sigNone, atLine(err, s.line)
+		}
+		text, err := str(v)
+		if err == nil {
+			err = f.write(text)
+		}
+		if err != nil {
+			return sigNone, atLine(err, s.line)
+		}
 	}
-	text, err := str(v)
-	if err != nil {
-		return sigNone, atLine(err, s.line)
-	}
-	return sigNone, f.write(text)
+	return sigNone, nil
 }
 
 func (s *ifStmt) exec(f *frame) (signal, error) {
@@ -124,7 +129,7 @@ func (f *frame) assign(t target, v Value) error {
 		ns, _ := f.scope.lookup(t.name)
 		n, ok := ns.(*Namespace)
 		if !ok {
-			return typeErrorf("cannot assign attribute on non-namespace object")
+			return errorf("TemplateRuntimeError", "cannot assign attribute on non-namespace object")
 		}
 		return n.set(t.attr, v)
 	default:

@@ -181,7 +181,7 @@ func filterDictsort(f *frame, in Value, a args) (Value, error) {
 		return nil, u.fail()
 	}
 	if !ok {
-		return nil, typeErrorf("'%s' object has no attribute 'items'", typeName(in))
+		return nil, errorf("AttributeError", "'%s' object has no attribute 'items'", typeName(in))
 	}
 	from := d.keys
 	switch by := orDefault(b[1], "key"); by {

@@ -128,7 +128,7 @@ func (p *parser) statements(ends ...string) (body []stmt, end string, err error)
 			if err := p.expectKind(tokVarEnd, "end of print statement"); err != nil {
 				return nil, "", err
 			}
-			body = append(body, &outputStmt{x, t.line})
+			body = append(body, &outputStmt{[]expr{x}, t.line})
 		case tokBlockBegin:
 			name, err := p.expectName()
 			if err != nil {
@@ -189,11 +189,7 @@ func (p *parser) statement(tag string, line int) (stmt, error) {
 		body, _, err := p.block("endgeneration")
 		return &scopedStmt{body}, err
 	case "print":
-		x, err := p.tuple(true, false)
-		if err != nil {
-			return nil, err
-		}
-		return &outputStmt{x, line}, p.expectKind(tokBlockEnd, "end of statement block")
+		return p.printStatement(line)
 	case "break", "continue":
 		if p.loops == 0 {
 			return nil, p.fail("'%s' outside of a loop", tag)
@@ -207,6 +203,18 @@ func (p *parser) statement(tag string, line int) (stmt, error) {
 		return nil, p.fail("the tag '%s' is not supported in a chat template", tag)
 	}
 	return nil, p.fail("Encountered unknown tag '%s'.", tag)
+}
+
+func (p *parser) printStatement(line int) (stmt, error) {
+	s := &outputStmt{line: line}
+	for first := true; first || p.skipOp(","); first = false {
+		x, err := p.expression()
+		if err != nil {
+			return nil, err
+		}
+		s.xs = append(s.xs, x)
+	}
+	return s, p.expectKind(tokBlockEnd, "end of statement block")
 }
 
 func (p *parser) ifStatement(line int) (stmt, error) {

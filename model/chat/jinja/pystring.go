@@ -31,17 +31,22 @@ func pyLower(s string) string {
 	}
 	runes := []rune(s)
 	var b strings.Builder
-	for i, r := range runes {
-		switch {
-		case r == 'İ':
-			b.WriteString("i̇")
-		case r == 'Σ' && finalSigma(runes, i):
-			b.WriteRune('ς')
-		default:
-			b.WriteRune(unicode.ToLower(r))
-		}
+	for i := range runes {
+		b.WriteString(lowerAt(runes, i))
 	}
 	return b.String()
+}
+
+// lowerAt is the lower case of code point i where it stands.
+func lowerAt(runes []rune, i int) string {
+	switch r := runes[i]; {
+	case r == 'İ':
+		return "i̇"
+	case r == 'Σ' && finalSigma(runes, i):
+		return "ς"
+	default:
+		return string(unicode.ToLower(r))
+	}
 }
 
 // finalSigma says whether the capital sigma at i ends a word: a cased letter
@@ -96,9 +101,10 @@ func pyCapitalize(s string) string {
 func pyTitle(s string) string {
 	var b strings.Builder
 	inWord := false
-	for _, r := range s {
+	runes := []rune(s)
+	for i, r := range runes {
 		if inWord {
-			b.WriteString(pyLower(string(r)))
+			b.WriteString(lowerAt(runes, i))
 		} else {
 			b.WriteString(titleRune(r))
 		}
@@ -109,9 +115,10 @@ func pyTitle(s string) string {
 
 func pySwapcase(s string) string {
 	var b strings.Builder
-	for _, r := range s {
+	runes := []rune(s)
+	for i, r := range runes {
 		if unicode.IsUpper(r) {
-			b.WriteString(pyLower(string(r)))
+			b.WriteString(lowerAt(runes, i))
 		} else {
 			b.WriteString(pyUpper(string(r)))
 		}

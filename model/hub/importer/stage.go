@@ -58,17 +58,19 @@ func (s *stage) write(name string, fill func(w io.Writer) error) error {
 // commit gives the directory its name. An old one is moved aside first and
 // removed after, so there is no moment with half of either.
 func (s *stage) commit() error {
+	old := s.dir + ".old"
 	if s.replace {
-		old := s.dir + ".old"
-		switch err := os.Rename(s.final, old); {
-		case err == nil:
-			defer os.RemoveAll(old)
-		case !errors.Is(err, os.ErrNotExist):
+		if err := os.Rename(s.final, old); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+		defer os.RemoveAll(old)
+	} else if err := os.Remove(s.final); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err // it was empty when the import began and is not now
 	}
-	// Rename replaces an empty directory.
 	if err := os.Rename(s.dir, s.final); err != nil {
+		if s.replace {
+			err = errors.Join(err, os.Rename(old, s.final))
+		}
 		return err
 	}
 	s.dir = ""

@@ -17,7 +17,10 @@ edges[3] = -np.abs(edges[3]) - 3
 edges[4] *= 1e-9                  # a range below the smallest scale
 edges[5] *= 1e6
 edges[6, ::2] = -edges[6, 1::2]   # ends of equal magnitude
-edges[7] = np.arange(64) - 31.5   # values half way between two quants
+edges[7] = np.arange(64) - 31.5
+# Values half way between two quants, for each width in turn: 0…levels at a scale of 1.
+halves = [np.r_[0, levels, np.minimum(np.arange(30) + 0.5, levels - 0.5)] for levels in (3, 7, 15, 31, 63, 255)]
+edges = np.concatenate([edges, np.array(halves, dtype=np.float32).reshape(3, 64)])
 out = {}
 for case, w in {"normal": (rng.standard_normal((4, 96)) * 0.05).astype(np.float32), "edges": edges}.items():
     out[case] = mx.array(w)

@@ -1,0 +1,5 @@
+package footprint
+
+import "os"
+
+func groupLimit() Limit { return cgroupLimit(os.DirFS("/")) }

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"reprise/kvcache/ledger"
+	"reprise/mlx"
+	"reprise/model"
+)
+
+// prefill feeds what the state lacks of the prompt, cut on the absolute grid, and leaves the first token in
+// t.next, on its way on the device.
+func (t *turn) prefill(ctx context.Context) error {
+	start := time.Now()
+	defer func() { t.row.PrefillMs = ledger.Ms(time.Since(start)) }()
+	ids := t.prompt.IDs
+	t.state.Reserve(len(ids) + min(t.maxTokens, 256))
+	for at := t.hit; at < len(ids); {
+		end := min(len(ids), (at/t.model.grid+1)*t.model.grid)
+		err := t.step(ctx, func(s *mlx.Scope) error {
+			hidden := t.feed(s, mlx.New(s, ids[at:end], 1, end-at), &t.prefilled)
+			if end < len(ids) {
+				return s.Eval(t.state.Arrays()...) // bounds what one chunk leaves in flight
+			}
+			return t.sample(s, hidden)
+		})
+		if err != nil {
+			return err
+		}
+		t.fed = append(t.fed, ids[at:end]...)
+		at, t.reached = end, end
+		if err := t.emit(Event{Prefilled: at, Prompt: len(ids)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decode reads the token under way and sends out the next step before it does, so that the device never waits
+// for the host. It ends with an end token, a stop text, or the limit.
+func (t *turn) decode(ctx context.Context) error {
+	out := newAnswer(t.model.Tokenizer, t.req.Stop)
+	defer func() { t.result.Text = out.text.String() }()
+	for {
+		var id int
+		more := len(t.result.IDs)+1 < t.maxTokens
+		err := t.step(ctx, func(s *mlx.Scope) (err error) {
+			token := t.next
+			if t.next = (mlx.Array{}); more {
+				err = t.sample(s, t.feed(s, s.Reshape(token, []int{1, 1}), nil))
+			}
+			if err == nil {
+				id, err = s.Int(token)
+			}
+			token.Free()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if more {
+			t.fed = append(t.fed, int32(id)) // it entered the model with the step just sent out
+		}
+		t.result.IDs = append(t.result.IDs, int32(id))
+		t.times = append(t.times, time.Now())
+		end := slices.Contains(t.model.eos, int32(id))
+		event := Event{IDs: []int32{int32(id)}, Prefilled: len(t.prompt.IDs), Prompt: len(t.prompt.IDs)}
+		if !end {
+			event.Text = out.push(int32(id))
+		}
+		if done := end || out.stopped || !more; done {
+			event.Text += out.flush()
+			t.result.Finish = ledger.FinishStop
+			if !end && !out.stopped {
+				t.result.Finish = ledger.FinishLength
+			}
+			return t.emit(event)
+		}
+		if err := t.emit(event); err != nil {
+			return err
+		}
+	}
+}
+
+// step runs one step on the worker. One that fails leaves a state that nobody may use.
+func (t *turn) step(ctx context.Context, fn func(*mlx.Scope) error) error {
+	ran := false
+	err := t.engine.queue.Step(ctx, func(s *mlx.Scope) error { ran = true; return fn(s) })
+	if err != nil && ran {
+		t.broken = true
+	}
+	return err
+}
+
+// feed is the one place where ids enter the model. counted, when given, grows by what the state really moved.
+func (t *turn) feed(s *mlx.Scope, ids mlx.Array, counted *int) mlx.Array {
+	before := t.state.Offset()
+	hidden := t.model.net.Forward(s, ids, t.state)
+	if counted != nil {
+		*counted += t.state.Offset() - before
+	}
+	return hidden
+}
+
+// sample starts computing the token that follows the last row of hidden.
+func (t *turn) sample(s *mlx.Scope, hidden mlx.Array) error {
+	logits := t.model.net.Logits(s, model.LastRow(s, hidden))
+	next := t.req.Params.Next(s, logits, t.state.Offset())
+	if err := s.AsyncEval(next); err != nil {
+		return err
+	}
+	t.next = s.Keep(next)
+	return nil
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"reprise/kvcache"
+	"reprise/kvcache/ledger"
+	"reprise/kvcache/ledger/footprint"
+	"reprise/mlx"
+	"reprise/server/schedule"
+)
+
+// Options say what to load and how.
+type Options struct {
+	Model        string     // what hub.Resolve takes; "": the small model
+	Device       mlx.Device // where to compute
+	Context      int        // 0: the checkpoint's
+	ChatTemplate string     // a file or a built-in's name; "": the checkpoint's
+	KeepPacked   bool       // on the CPU device: do not widen quantized weights
+	MaxOutput    int        // most tokens of one answer; 0: no limit but the context
+	NoReuse      bool       // compute everything, for comparisons
+	LedgerDir    string     // JSONL goes there; "": memory only
+	Progress     func(done, total int64)
+	Logger       *slog.Logger
+}
+
+// Engine runs turns on one loaded model.
+type Engine struct {
+	opts   Options
+	worker *mlx.Worker
+	queue  *schedule.Queue
+	watch  *footprint.Watcher
+	id     string // of this process, in every row
+	model  *Model
+
+	ledger *ledger.Ledger
+
+	mu    sync.Mutex // guards model.live and turns
+	turns []*turn    // open ones
+}
+
+// Open starts the worker and loads the model.
+func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{opts: opts, id: fmt.Sprintf("%s-%d", hostname(), os.Getpid())}
+	defer func() {
+		if err != nil {
+			e.Close()
+		}
+	}()
+	if e.worker, err = mlx.Start(opts.Device); err != nil {
+		return nil, err
+	}
+	e.queue = schedule.New(e.worker)
+	if e.watch, err = footprint.Watch(); err != nil {
+		return nil, err
+	}
+	if e.ledger, err = ledger.Open(ledger.Options{Dir: opts.LedgerDir, Log: opts.Logger}); err != nil {
+		return nil, err
+	}
+	if e.model, err = e.load(ctx, opts); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Close waits for the step in progress and releases everything.
+func (e *Engine) Close() {
+	if e.worker != nil {
+		_ = e.worker.Do(context.Background(), func(*mlx.Scope) error {
+			if e.model != nil {
+				free(e.model.live.Clear())
+				e.model.net.Free()
+			}
+			return nil
+		})
+		e.worker.Close()
+	}
+	if e.model != nil {
+		e.model.Tokenizer.Close()
+	}
+	if e.watch != nil {
+		e.watch.Close()
+	}
+	if e.ledger != nil {
+		if err := e.ledger.Close(); err != nil {
+			e.opts.Logger.Warn("closing the ledger", "err", err)
+		}
+	}
+}
+
+// Model is the loaded model.
+func (e *Engine) Model() *Model { return e.model }
+
+// Worker is the MLX worker, for device information.
+func (e *Engine) Worker() *mlx.Worker { return e.worker }
+
+// Ledger is where rows go.
+func (e *Engine) Ledger() *ledger.Ledger { return e.ledger }
+
+// Waiting is the number of turns in the queue.
+func (e *Engine) Waiting() int { return e.queue.Waiting() }
+
+// ClearCache forgets every state that no turn is using.
+func (e *Engine) ClearCache(ctx context.Context) error {
+	e.mu.Lock()
+	entries := e.model.live.Clear()
+	e.mu.Unlock()
+	return e.queue.Step(ctx, func(*mlx.Scope) error { free(entries); return nil })
+}
+
+// free releases states; on the worker.
+func free(entries []*kvcache.Entry) {
+	for _, entry := range entries {
+		entry.State.Free()
+	}
+}
+
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "unknown"
+}
+
+// NewTurnID makes an id for Request.TurnID, for adapters that must name the row before it exists.
+func NewTurnID() string { return newID("turn_") }
+
+// newID is a random id with a prefix: sortable by nothing, unique enough for a log.
+func newID(prefix string) string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails since Go 1.24
+	return prefix + hex.EncodeToString(b[:])
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"reprise/kvcache"
+	"reprise/kvcache/state"
+	"reprise/mlx"
+	"reprise/model"
+	"reprise/model/arch"
+	"reprise/model/chat"
+	"reprise/model/hub"
+	"reprise/model/tokenizer"
+	"reprise/model/weights"
+	"reprise/server/prompt"
+)
+
+var _ kvcache.State = (*state.State)(nil)
+
+// liveStates is how many conversations keep their state; the cache issue replaces the count by a byte budget.
+const liveStates = 4
+
+// Model is a loaded checkpoint with everything that a turn needs of it.
+type Model struct {
+	Name       string
+	Checkpoint hub.Checkpoint
+	Config     *hub.Config
+	Tokenizer  *tokenizer.Tokenizer
+	Template   *chat.Template // nil when there is none
+	// TemplateName is "checkpoint", the name of a built-in, or a file.
+	TemplateName string
+	// Context is the prompt and answer limit; Trained is what the weights were trained for.
+	Context, Trained int
+	LoadTime         time.Duration
+	LoadPeak         int64 // MLX's peak active bytes during the load
+
+	net       model.Model
+	assembler prompt.Assembler
+	eos       []int32
+	grid      int
+	live      *kvcache.Live // under Engine.mu
+	loaded    bool          // a turn has reported LoadTime
+}
+
+// Info describes the network.
+func (m *Model) Info() model.Info { return m.net.Info() }
+
+// Grid is the step of the absolute grid on which prefill is cut, in tokens.
+func (m *Model) Grid() int { return m.grid }
+
+// gridStep is the rule for the grid, fixed at load: it depends on the device and the size of the weights, not on
+// a timing. A step should stay below 0.7 s: on the CPU device that is 256 tokens already for the smallest model.
+func gridStep(d mlx.Device, weightBytes int64) int {
+	switch {
+	case d == mlx.CPU:
+		return 256
+	case weightBytes > 12e9:
+		return 512
+	case weightBytes > 6e9:
+		return 1024
+	default:
+		return 2048
+	}
+}
+
+func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
+	start := time.Now()
+	ckpt, err := hub.Resolve(opts.Model)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Name: ckpt.Name, Checkpoint: ckpt, live: kvcache.NewLive(liveStates)}
+	if m.Config, err = hub.ReadConfig(ckpt.Dir); err != nil {
+		return nil, err
+	}
+	if err := m.Config.Supported(arch.Supported()); err != nil {
+		return nil, err
+	}
+	if err := m.findTemplate(opts.ChatTemplate); err != nil {
+		return nil, err
+	}
+	// The tokenizer's library takes its time; the weights load beside it.
+	tokens := make(chan error, 1)
+	go func() {
+		var err error
+		m.Tokenizer, err = tokenizer.Load(ckpt.Dir)
+		tokens <- err
+	}()
+	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
+		mlx.ResetPeak()
+		o := arch.Options(e.worker.Device(), opts.KeepPacked)
+		o.Progress = opts.Progress
+		if m.net, err = arch.Load(s, ckpt.Dir, o); err != nil {
+			return err
+		}
+		m.LoadPeak = mlx.ReadMemory().Peak
+		mlx.ClearCache()
+		return nil
+	})
+	if terr := <-tokens; err == nil {
+		err = terr
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := m.fit(opts, e.worker.Device()); err != nil {
+		return nil, err
+	}
+	m.LoadTime = time.Since(start)
+	return m, nil
+}
+
+// fit works out limits and end ids once weights and tokenizer are there.
+func (m *Model) fit(opts Options, d mlx.Device) error {
+	info := m.net.Info()
+	m.Trained = info.Context
+	m.Context = info.Context
+	if opts.Context > 0 {
+		m.Context = opts.Context
+	}
+	m.grid = gridStep(d, info.Bytes)
+	m.eos = m.Tokenizer.EOS()
+	if len(m.eos) == 0 {
+		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)
+	}
+	m.assembler = prompt.Assembler{Tokenizer: m.Tokenizer, Template: m.Template, Vocab: info.Vocab}
+	if id, ok := m.Tokenizer.BOS(); ok {
+		m.assembler.BOS = m.Tokenizer.Piece(id)
+	}
+	m.assembler.EOS = m.Tokenizer.Piece(m.eos[0])
+	return nil
+}
+
+// findTemplate takes the named template, or the checkpoint's own.
+func (m *Model) findTemplate(name string) (err error) {
+	switch {
+	case name == "":
+		m.TemplateName = "checkpoint"
+		m.Template, err = chat.LoadFor(m.Checkpoint.Dir)
+		if errors.Is(err, chat.ErrNoTemplate) {
+			m.Template, m.TemplateName, err = nil, "", nil
+		}
+	case slices.Contains(chat.BuiltinNames(), name):
+		m.TemplateName = name
+		m.Template, err = chat.Builtin(name)
+	default:
+		m.TemplateName = name
+		var src []byte
+		if src, err = os.ReadFile(name); err != nil {
+			return fmt.Errorf("chat template %q is neither a file nor a built-in (%v): %w", name, chat.BuiltinNames(), err)
+		}
+		if m.Template, err = chat.Compile(string(src)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return err
+}

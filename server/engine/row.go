@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"reprise/kvcache/ledger"
+	"reprise/mlx"
+)
+
+// finish fills the row with what was counted and measured, and records it.
+func (t *turn) finish(err error) (*Result, error) {
+	peak := t.window.Close()
+	t.engine.close(t)
+	t.row.FinishReason = ledger.Some(t.finishReason(err))
+	t.tokens()
+	t.speeds()
+	t.memory(peak)
+	if t.row.SessionID == "" {
+		t.row.SessionID = newID("session_") // refused or failed before a plan was made
+	}
+	t.result.Row = t.engine.ledger.Record(t.row)
+	t.result.Finish, _ = t.row.FinishReason.Get()
+	if t.result.Row.IdentityError.Known() {
+		t.engine.opts.Logger.Error("ledger identity broken", "turn", t.row.TurnID, "error", t.result.Row.IdentityError.Or(""))
+	}
+	return &t.result, err
+}
+
+func (t *turn) finishReason(err error) ledger.FinishReason {
+	var refused *RequestError
+	switch {
+	case err == nil:
+		return t.result.Finish
+	case errors.As(err, &refused):
+		return ledger.FinishRefused
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return ledger.FinishCancelled
+	default:
+		return ledger.FinishError
+	}
+}
+
+// tokens are the counts of the prompt, from the lookup and from where the ids entered the model.
+func (t *turn) tokens() {
+	r, some := &t.row, ledger.Some[int]
+	r.GeneratedTokens = some(len(t.result.IDs))
+	if t.prompt == nil {
+		return
+	}
+	n := len(t.prompt.IDs)
+	r.PromptTokens = some(n)
+	r.PromptTokensEst = some(t.prompt.Characters / 4)
+	r.Note(ledger.Estimated, "prompt_tokens_est")
+	r.PromptSHA256 = ledger.Some(t.prompt.SHA256)
+	r.TemplateMs, r.TokenizeMs = ledger.Ms(t.prompt.TemplateTime), ledger.Ms(t.prompt.TokenizeTime)
+	if t.match.Miss == "" {
+		return // no lookup was made
+	}
+	r.LookupRequestedTokens = some(n)
+	r.MatchedTokens = some(t.match.Matched)
+	r.LookupHitTokens, r.L0HitTokens = some(t.hit), some(t.hit)
+	r.L1HitTokens, r.L2HitTokens, r.LowerHitTokens = some(0), some(0), some(0)
+	r.RecomputeTokens = some(t.match.Matched - t.hit)
+	r.NewTokens = some(n - t.match.Matched)
+	r.PrefillTokens = some(t.prefilled)
+	r.UnprefilledTokens = some(n - t.reached)
+	r.LimitedBy = ledger.Some(ledger.LimitedBy(t.match.LimitedBy))
+	r.MissReason = ledger.Some(ledger.MissReason(t.match.Miss))
+	if t.match.Parent != nil && t.match.Matched < n && t.match.Matched < len(t.match.Parent.IDs) {
+		r.DivergedAt = some(t.match.Matched)
+	}
+	r.BatchWidth = some(1)
+}
+
+// speeds are the times of the phases.
+func (t *turn) speeds() {
+	r := &t.row
+	if !t.model.loaded {
+		t.model.loaded = true
+		r.WeightsLoadMs = ledger.Ms(t.model.LoadTime)
+	}
+	if ms, ok := r.PrefillMs.Get(); ok && ms > 0 && t.prefilled > 0 {
+		r.PrefillTPS = ledger.Some(float64(t.prefilled) / ms * 1e3)
+	}
+	n := len(t.times)
+	if n == 0 {
+		return
+	}
+	r.TTFTMs = ledger.Ms(t.times[0].Sub(t.started))
+	if n < 2 {
+		return
+	}
+	span := t.times[n-1].Sub(t.times[0])
+	r.DecodeMs = ledger.Ms(span)
+	r.DecodeTPS = ledger.Some(float64(n-1) / span.Seconds())
+	gaps := make([]time.Duration, n-1)
+	for i := range gaps {
+		gaps[i] = t.times[i+1].Sub(t.times[i])
+	}
+	slices.Sort(gaps)
+	r.ITLP50Ms = ledger.Ms(gaps[(len(gaps)-1)/2])
+	r.ITLP95Ms = ledger.Ms(gaps[(len(gaps)-1)*95/100])
+}
+
+// usage is what the engine notes of a turn while it is open.
+type usage struct {
+	mlxPeak    int64
+	concurrent int
+}
+
+// open adds a turn to the open ones. MLX has one peak for the process: it is read into every open turn before it
+// is reset for the new one.
+func (e *Engine) open(t *turn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.readPeak()
+	mlx.ResetPeak()
+	e.turns = append(e.turns, t)
+	for _, x := range e.turns {
+		x.usage.concurrent = max(x.usage.concurrent, len(e.turns))
+	}
+}
+
+func (e *Engine) close(t *turn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.readPeak()
+	e.turns = slices.DeleteFunc(e.turns, func(x *turn) bool { return x == t })
+}
+
+func (e *Engine) readPeak() {
+	peak := mlx.ReadMemory().Peak
+	for _, x := range e.turns {
+		x.usage.mlxPeak = max(x.usage.mlxPeak, peak)
+	}
+}
