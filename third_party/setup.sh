@@ -2,6 +2,7 @@
 # Brings and builds everything that reprise links against, and the small real model's file.
 #
 #   third_party/setup.sh            what `make build` needs
+#   third_party/setup.sh model      import the small model with bin/reprise (make build does it)
 #   third_party/setup.sh darwin     what `make check-darwin` needs besides (zig, the macOS MLX)
 #   third_party/setup.sh env        print the shell lines for plain `go build` and `go test`
 #
@@ -135,7 +136,7 @@ paths() {
 }
 
 write_env() {
-  local rpath="\$ORIGIN/../lib/reprise/mlx/lib" ld="-L$mlxc/lib -L$tok/lib -L$mlx/mlx/lib -Wl,-rpath,$mlx/mlx/lib"
+  local ld="-L$mlxc/lib -L$tok/lib -L$mlx/mlx/lib -Wl,-rpath,$mlx/mlx/lib"
   [ "$os" = Darwin ] || ld="$ld -L$blas/lib -Wl,-rpath,$blas/lib"
   # Keep the wheel's layout: libmlx finds its LAPACK (and its metallib) beside itself.
   cat > "$build/env.sh.tmp" <<ENV
@@ -172,12 +173,22 @@ host() {
   printf '%s\n' "$cache" > "$build/cache"
   write_env
 }
+# model imports the GGUF into the cache, keyed by the file and the importer's own sources.
+model() {
+  local small
+  small=$cache/small-$(keyof "$(pin file gemma-3-270m-q4_k_m.gguf sha)" "$(key "$root"/model/hub/importer/*.go "$root"/model/hub/gguf/*.go "$root"/model/hub/tokjson/*.go "$root"/mlx/safetensors/*.go "$root"/model/chat/templates/gemma-4.jinja)")
+  once "$small" import_small
+  link "$small/gemma-3-270m" models/gemma-3-270m
+}
+import_small() { "$root/bin/reprise" models import "$gguf/gemma-3-270m-q4_k_m.gguf" --dialect gemma4 --out "$1/gemma-3-270m" >&2; }
+
 pip_install_into() { pip_install "$1" "$2"; }
 
 mkdir -p "$build"
 case ${1:-host} in
   host)   prerequisites; paths; host ;;
+  model)  paths; model ;;
   env)    [ -f "$build/env.sh" ] || die "run make build first"; cat "$build/env.sh" ;;
   darwin) . "$here/darwin.sh"; prerequisites; paths; darwin ;;
-  *)      die "unknown part $1 (host, darwin, env)" ;;
+  *)      die "unknown part $1 (host, model, env, darwin)" ;;
 esac

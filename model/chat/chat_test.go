@@ -94,6 +94,7 @@ func TestRenderLeavesInput(t *testing.T) {
 		for _, c := range loadVectors(t).Conversations {
 			in := inputOf(t, []byte(c.Request))
 			in.Now = vectorClock
+			before := asJSON(t, in)
 			first, firstErr := tmpl.Render(in)
 			var wg sync.WaitGroup
 			for range 2 {
@@ -105,8 +106,31 @@ func TestRenderLeavesInput(t *testing.T) {
 				})
 			}
 			wg.Wait()
+			if after := asJSON(t, in); after != before {
+				t.Errorf("%s, %s: the input was\n%s\nand is\n%s", name, c.Name, before, after)
+			}
 		}
 	}
+}
+
+// asJSON encodes the messages as they are, not as a template would see them.
+func asJSON(t *testing.T, in Input) string {
+	t.Helper()
+	tmpl, err := jinja.Parse("{{ messages | tojson }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := make([]Value, len(in.Messages))
+	for i, m := range in.Messages {
+		items[i] = m.dict
+	}
+	vars := NewDict()
+	vars.Set("messages", NewList(items...))
+	out, err := tmpl.Render(t.Context(), vars, jinja.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func TestLoadFor(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"reprise/kvcache"
 	"reprise/kvcache/ledger"
@@ -15,6 +16,9 @@ import (
 	"reprise/mlx"
 	"reprise/server/schedule"
 )
+
+// sampleInterval is that of the process's footprint while a turn is open.
+const sampleInterval = 20 * time.Millisecond
 
 // Options say what to load and how.
 type Options struct {
@@ -60,7 +64,7 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.queue = schedule.New(e.worker)
-	if e.watch, err = footprint.Watch(); err != nil {
+	if e.watch, err = footprint.Watch(sampleInterval); err != nil {
 		return nil, err
 	}
 	if e.ledger, err = ledger.Open(ledger.Options{Dir: opts.LedgerDir, Log: opts.Logger}); err != nil {

@@ -16,7 +16,6 @@ import (
 	"reprise/model/chat"
 	"reprise/model/hub"
 	"reprise/model/tokenizer"
-	"reprise/model/weights"
 	"reprise/server/prompt"
 )
 

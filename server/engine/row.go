@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"reprise/kvcache/ledger"
+	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
 )
 
 // finish fills the row with what was counted and measured, and records it.
 func (t *turn) finish(err error) (*Result, error) {
-	peak := t.window.Close()
+	peak, peakErr := t.window.Close()
 	t.engine.close(t)
 	t.row.FinishReason = ledger.Some(t.finishReason(err))
 	t.tokens()
 	t.speeds()
-	t.memory(peak)
+	t.memory(peak, peakErr)
 	if t.row.SessionID == "" {
 		t.row.SessionID = newID("session_") // refused or failed before a plan was made
 	}
@@ -103,6 +104,27 @@ func (t *turn) speeds() {
 	slices.Sort(gaps)
 	r.ITLP50Ms = ledger.Ms(gaps[(len(gaps)-1)/2])
 	r.ITLP95Ms = ledger.Ms(gaps[(len(gaps)-1)*95/100])
+}
+
+// memory reads both accounts: MLX's, and the process's as the system keeps it.
+func (t *turn) memory(peak footprint.Peak, peakErr error) {
+	r, some := &t.row, ledger.Some[int64]
+	m := mlx.ReadMemory()
+	r.MLXActiveBytes, r.MLXCacheBytes, r.MLXPeakBytes = some(m.Active), some(m.Cache), some(t.usage.mlxPeak)
+	r.WeightsBytes = some(t.model.Info().Bytes)
+	r.ConcurrentTurns = ledger.Some(t.usage.concurrent)
+	if peakErr == nil {
+		r.FootprintPeakBytes = some(peak.Bytes)
+		if peak.Evidence != footprint.Measured {
+			r.Note(ledger.Evidence(peak.Evidence), "footprint_peak_bytes")
+		}
+	}
+	if now, err := t.engine.watch.Read(); err == nil {
+		r.FootprintBytes, r.FootprintLifetimePeakBytes = some(now.Bytes), some(now.LifetimePeakBytes)
+	}
+	if host, err := footprint.ReadHost(); err == nil {
+		r.HostAvailableBytes, r.SwapUsedBytes = some(host.AvailableBytes), some(host.SwapUsedBytes)
+	}
 }
 
 // usage is what the engine notes of a turn while it is open.

@@ -75,9 +75,10 @@ func (h hierarchy) limitOf(root fs.FS, mount, group string) Limit {
 	for dir := path.Join(mount, path.Clean("/"+group)); ; dir = path.Dir(dir) {
 		if limit, ok := readNumber(root, path.Join(dir, h.limit)); ok && limit < unlimited {
 			used, _ := readNumber(root, path.Join(dir, h.used))
-			tightest = tighter(tightest, Limit{Bytes: limit, UsedBytes: max(0, used-h.droppableBytes(root, dir))})
+			used = max(0, used-h.droppableBytes(root, dir))
+			tightest = tighter(tightest, Limit{Bytes: limit, RoomBytes: max(0, limit-used)})
 		}
-		if dir == mount || len(dir) <= len(mount) {
+		if len(dir) <= len(mount) {
 			return tightest
 		}
 	}
@@ -100,15 +101,15 @@ func (h hierarchy) droppableBytes(root fs.FS, dir string) int64 {
 	return 0
 }
 
-// tighter is the limit that leaves less room.
+// tighter holds both limits at once: the largest and the fullest group need not be the same.
 func tighter(a, b Limit) Limit {
 	switch {
 	case a.Bytes == 0:
 		return b
-	case b.Bytes == 0 || a.Bytes-a.UsedBytes <= b.Bytes-b.UsedBytes:
+	case b.Bytes == 0:
 		return a
 	}
-	return b
+	return Limit{Bytes: min(a.Bytes, b.Bytes), RoomBytes: min(a.RoomBytes, b.RoomBytes)}
 }
 
 func readNumber(root fs.FS, name string) (int64, bool) {

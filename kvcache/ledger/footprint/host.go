@@ -12,13 +12,13 @@ type Host struct {
 	AvailableBytes int64 // what can be had without swapping, as the system estimates it
 	SwapTotalBytes int64
 	SwapUsedBytes  int64
-	Limit          Limit // of the process's control group
+	Limit          Limit // by control groups, Linux
 }
 
-// Limit is what a Linux control group allows. The zero Limit is none.
+// Limit is what the control groups around a Linux process allow, together. The zero Limit is none.
 type Limit struct {
-	Bytes     int64 // 0: no limit
-	UsedBytes int64 // by the group, less file pages that can be dropped
+	Bytes     int64 // the smallest limit; 0: none
+	RoomBytes int64 // what is left in the fullest; file pages that can be dropped count as room
 }
 
 // ReadHost reads the machine's memory.
@@ -49,7 +49,7 @@ func (h Host) UsableBytes() int64 {
 // FreeBytes is how much the process could grow now, by the machine and by its group.
 func (h Host) FreeBytes() int64 {
 	if h.Limit.Bytes > 0 {
-		return max(0, min(h.AvailableBytes, h.Limit.Bytes-h.Limit.UsedBytes))
+		return min(h.AvailableBytes, h.Limit.RoomBytes)
 	}
 	return h.AvailableBytes
 }

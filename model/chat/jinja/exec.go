@@ -25,6 +25,9 @@ func (s *outputStmt) exec(f *frame) (signal, error) {
 		}
 		text, err := str(v)
 		if err == nil {
+			err = f.charge(len(text) / 256)
+		}
+		if err == nil {
 			err = f.write(text)
 		}
 		if err != nil {

@@ -70,6 +70,9 @@ func (f *frame) callFilter(name string, in Value, a args) (Value, error) {
 	if !ok {
 		return nil, errorf("TemplateRuntimeError", "No filter named %s.", pyQuote(name))
 	}
+	if err := f.chargeFor(in); err != nil {
+		return nil, err
+	}
 	v, err := fn(f, in, a)
 	if err != nil {
 		return nil, err

@@ -75,6 +75,9 @@ func (f *frame) format(s string, v Value) (Value, error) {
 			return nil, err
 		}
 		b.WriteString(text)
+		if err := f.made(b.Len()); err != nil {
+			return nil, err
+		}
 	}
 	if used < len(vals) && names == nil {
 		return nil, typeErrorf("not all arguments converted during string formatting")

@@ -120,7 +120,10 @@ func (w *jsonWriter) newline(depth int) error {
 			w.b.WriteString(w.o.indent)
 		}
 	}
-	return w.run.made(w.b.Len() / 64) // charges for lines, bounds the whole
+	if w.b.Len() > w.run.limits.Bytes {
+		return w.run.made(w.b.Len())
+	}
+	return w.run.charge(1)
 }
 
 func (w *jsonWriter) list(l *List, depth int) error {

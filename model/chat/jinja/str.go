@@ -14,6 +14,12 @@ const maxDepth = 512
 
 var errTooDeep error = &Error{Kind: KindLimit, Msg: fmt.Sprintf("data nests deeper than %d levels", maxDepth)}
 
+// maxReprBytes bounds the text of one container: a few lists that hold each
+// other can stand for a text without end.
+const maxReprBytes = 64 << 20
+
+var errTooLarge error = &Error{Kind: KindLimit, Msg: fmt.Sprintf("data prints as more than %d bytes", maxReprBytes)}
+
 // maxIntDigits is the longest int that Python converts to or from text.
 const maxIntDigits = 4300
 
@@ -49,6 +55,9 @@ func repr(v Value) (string, error) {
 func writeRepr(b *strings.Builder, v Value, depth int) error {
 	if depth > maxDepth {
 		return errTooDeep
+	}
+	if b.Len() > maxReprBytes {
+		return errTooLarge
 	}
 	switch v := v.(type) {
 	case string:

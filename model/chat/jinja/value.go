@@ -1,10 +1,26 @@
 package jinja
 
 import (
+	"fmt"
 	"math"
 	"math/big"
+	"strings"
 )
 
+// Value is what a template computes with. Its dynamic type is one of
+//
+//	nil          None
+//	bool         bool
+//	int64        int
+//	*big.Int     int beyond 64 bits, never one that would fit
+//	float64      float
+//	string       str, valid UTF-8
+//	*List        list, tuple, dict view or generator
+//	*Dict        dict, in insertion order
+//	*Undefined   a name or attribute that is not there
+//	*Namespace   namespace()
+//	*Func        macro, global function or bound method
+//
 // Value is what a template computes with. Its dynamic type is one of
 //
 //	nil          None
@@ -190,22 +206,38 @@ func hashKey(v Value) (any, error) {
 		if v.kind != kindTuple {
 			return nil, typeErrorf("unhashable type: '%s'", typeName(v))
 		}
-		key := "("
-		for _, it := range v.Items {
-			if _, err := hashKey(it); err != nil {
-				return nil, err
-			}
-			s, err := repr(it)
-			if err != nil {
-				return nil, err
-			}
-			key += s + ","
-		}
-		return tupleKey(key), nil
+		var b strings.Builder
+		err := writeTupleKey(&b, v, 0)
+		return tupleKey(b.String()), err
 	case *Dict:
 		return nil, typeErrorf("unhashable type: 'dict'")
 	}
 	return v, nil // pointers: identity
+}
+
+// maxKeyBytes bounds the text that stands for a tuple as a key.
+const maxKeyBytes = 1 << 20
+
+func writeTupleKey(b *strings.Builder, l *List, depth int) error {
+	if depth > maxDepth || b.Len() > maxKeyBytes {
+		return errTooDeep
+	}
+	b.WriteByte('(')
+	for _, it := range l.Items {
+		if sub, ok := it.(*List); ok && sub.kind == kindTuple {
+			if err := writeTupleKey(b, sub, depth+1); err != nil {
+				return err
+			}
+			continue
+		}
+		h, err := hashKey(it)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(b, "%T:%q,", h, fmt.Sprint(h))
+	}
+	b.WriteByte(')')
+	return nil
 }
 
 func boolInt(b bool) int64 {

@@ -1,0 +1,5 @@
+package machine
+
+import "os"
+
+func system() Machine { return fromFiles(os.DirFS("/")) }

@@ -1,0 +1,105 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"reprise/kvcache/ledger"
+	"reprise/server/engine"
+)
+
+// Engine is what the server needs of an engine; *engine.Engine is one. Of the Model only plain fields are read,
+// so that tests can make one without weights.
+type Engine interface {
+	Turn(ctx context.Context, req engine.Request, emit func(engine.Event) error) (*engine.Result, error)
+	Model() *engine.Model
+	Ledger() *ledger.Ledger
+	Waiting() int
+	ClearCache(ctx context.Context) error
+}
+
+var _ Engine = (*engine.Engine)(nil)
+
+// Route is one endpoint.
+type Route struct {
+	Method string
+	Path   string // a pattern of net/http's mux, without the method
+	Handle func(w http.ResponseWriter, r *http.Request) error
+}
+
+// TurnHeader names the turn's row in the ledger.
+const TurnHeader = "X-Reprise-Turn"
+
+// Turns runs turns for the adapters: so many at a time, each with a line in the log.
+type Turns struct {
+	engine Engine
+	log    *slog.Logger
+	places chan struct{}
+}
+
+// NewTurns lets at most open turns run and wait; further ones are refused.
+func NewTurns(e Engine, log *slog.Logger, open int) *Turns {
+	return &Turns{engine: e, log: log, places: make(chan struct{}, open)}
+}
+
+// Engine is the engine that runs them.
+func (t *Turns) Engine() Engine { return t.engine }
+
+// Enter takes a place for a turn, before its body is read: what waits costs memory. leave gives it back.
+func (t *Turns) Enter() (leave func(), err error) {
+	select {
+	case t.places <- struct{}{}:
+		return func() { <-t.places }, nil
+	default:
+		return nil, &Error{Status: http.StatusTooManyRequests, Code: CodeBusy, RetryAfter: 2 * time.Second,
+			Message: "too many requests are waiting; try again in a moment"}
+	}
+}
+
+// Run runs one turn, whose id the reply's headers announce, and logs it. The log has counts and times, never a
+// text: also a refusal's message may quote one.
+func (t *Turns) Run(ctx context.Context, h http.Header, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
+	req.TurnID = engine.NewTurnID()
+	h.Set(TurnHeader, req.TurnID)
+	start := time.Now()
+	res, err := t.engine.Turn(ctx, req, emit)
+	if res == nil {
+		res = &engine.Result{}
+	}
+	row := &res.Row
+	level, attrs := slog.LevelInfo, []slog.Attr{
+		slog.String("turn", req.TurnID), slog.String("session", row.SessionID), slog.String("finish", string(res.Finish)),
+		count("prompt", row.PromptTokens), count("hit", row.LookupHitTokens), count("recompute", row.RecomputeTokens),
+		count("new", row.NewTokens), count("generated", row.GeneratedTokens),
+		measured("ttft_ms", row.TTFTMs), measured("prefill_tps", row.PrefillTPS), measured("decode_tps", row.DecodeTPS),
+		slog.Duration("took", time.Since(start).Round(time.Millisecond)),
+	}
+	var refused *engine.RequestError
+	switch {
+	case err == nil, ctx.Err() != nil:
+	case errors.As(err, &refused):
+		attrs = append(attrs, slog.String("code", refused.Code), slog.String("param", refused.Param))
+	default:
+		level, attrs = slog.LevelError, append(attrs, slog.Any("err", err))
+	}
+	t.log.LogAttrs(context.WithoutCancel(ctx), level, "turn", attrs...)
+	return res, err
+}
+
+func count(name string, n ledger.Opt[int]) slog.Attr {
+	if v, ok := n.Get(); ok {
+		return slog.Int(name, v)
+	}
+	return slog.Any(name, nil)
+}
+
+// measured rounds to a tenth, which is what a log is read for.
+func measured(name string, x ledger.Opt[float64]) slog.Attr {
+	if v, ok := x.Get(); ok {
+		return slog.Float64(name, float64(int64(v*10+0.5))/10)
+	}
+	return slog.Any(name, nil)
+}
