@@ -9,13 +9,14 @@
 // print, compare and truncate, and the order of dict keys. It must not know
 // what a message, a tool or a model is; package chat does.
 //
-// Why not a general Go port of Jinja: gonja v2.9.1 was measured first. It has
+// Why not a general Go port of Jinja: gonja v2.9.1 was measured first. It makes
 // no difference between None and undefined (both print as the empty string),
-// indexes strings by bytes, strips white space in front of a block that does
-// not begin its line, has no conditional expression inside parentheses, reads
-// `a in b|f` as `(a in b)|f`, and took 360 ms for a captured request with 54
-// tools that the reference renders in a few. A prompt that differs from the
-// reference in one space is a different prompt, to the model and to the cache.
+// cuts strings by bytes, strips white space in front of a block that does not
+// begin its line, has no conditional expression inside parentheses and reads
+// `a in b|f` as `(a in b)|f`. Gemma 4's template over a captured request with
+// all of OpenClaw's tools took it 360 ms, and takes this package 19 ms on the
+// same two cores. A prompt that differs in one space is another prompt, to the
+// model and to the cache.
 //
 // Invariants:
 //

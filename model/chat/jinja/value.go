@@ -20,20 +20,6 @@ import (
 //	*Undefined   a name or attribute that is not there
 //	*Namespace   namespace()
 //	*Func        macro, global function or bound method
-//
-// Value is what a template computes with. Its dynamic type is one of
-//
-//	nil          None
-//	bool         bool
-//	int64        int
-//	*big.Int     int beyond 64 bits, never one that would fit
-//	float64      float
-//	string       str, valid UTF-8
-//	*List        list, tuple, dict view or generator
-//	*Dict        dict, in insertion order
-//	*Undefined   a name or attribute that is not there
-//	*Namespace   namespace()
-//	*Func        macro, global function or bound method
 //	*Loop        the loop variable
 type Value = any
 
