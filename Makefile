@@ -41,7 +41,7 @@ check-darwin: ## cross-compiles and links for macOS arm64, every symbol resolved
 	@file bin/reprise-darwin-arm64 2>/dev/null || true
 
 bench: build ## this runner beside its peers
-	@third_party/bench.sh
+	@model/parity/bench.sh
 
 parity: build ## regenerates the reference values and compares them with the committed ones
 	@model/parity/run.sh

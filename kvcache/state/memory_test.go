@@ -14,7 +14,7 @@ func feed(s *mlx.Scope, l KV, heads, T, dim int, dtype mlx.Dtype) error {
 	defer c.Close()
 	x := c.Ones([]int{1, heads, T, dim}, dtype)
 	keys, values := l.Append(c, x, x)
-	return c.Eval(c.SDPA(x, keys, values, 1, "", mlx.Array{}, mlx.Array{}, false))
+	return c.Eval(c.Add(c.SumAxis(keys, 2, true), c.SumAxis(values, 2, true)))
 }
 
 func TestBytesAreWhatMLXAllocates(t *testing.T) {
@@ -32,7 +32,7 @@ func TestBytesAreWhatMLXAllocates(t *testing.T) {
 		{"growing by an eighth", NewGrowing(), mlx.BFloat16, 0, []int{4096, 1}, 4608},
 		{"reserved", NewGrowing(), mlx.BFloat16, 3000, []int{1, 2000, 1}, 3072},
 		{"sliding", NewSliding(512), mlx.Float32, 100_000, []int{1, 1, 500}, 832},
-		{"sliding, moved", NewSliding(512), mlx.BFloat16, 0, []int{600, 300, 1}, 832},
+		{"sliding, moved", NewSliding(512), mlx.BFloat16, 0, []int{600, 552, 1}, 832},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onWorker(t, func(s *mlx.Scope) error {
@@ -110,39 +110,49 @@ func TestDecodeStepsCopyNoBuffer(t *testing.T) {
 	}
 }
 
-// The engine sends a step out before it has read the token of the one before: also then nothing is copied.
+// The engine sends a step out before it has read the token of the one before. A layer's buffer is then free to
+// be written in place because MLX lets few tasks be under way: by the time the layer's turn comes, its last reader
+// is done. That takes a model of some depth; a toy of one layer does copy.
 func TestPipelinedStepsCopyNoBuffer(t *testing.T) {
-	const heads, dim, rows = 2, 64, 4096
-	for _, layer := range []KV{NewGrowing(), NewSliding(rows)} {
-		t.Run(string(layer.Kind()), func(t *testing.T) {
-			onWorker(t, func(s *mlx.Scope) error {
-				st := New(layer)
-				defer st.Free()
-				st.Reserve(rows)
-				if err := feed(s, layer, heads, rows/2, dim, mlx.Float32); err != nil {
-					return err
-				}
-				before := mlx.ReadMemory().Active
-				mlx.ResetPeak()
-				next := s.Ones([]int{1, heads, 1, dim}, mlx.Float32)
-				for range 32 {
-					c := s.Child()
-					keys, values := layer.Append(c, next, next)
-					out := c.SDPA(next, keys, values, 1, "", mlx.Array{}, mlx.Array{}, false)
-					if err := c.AsyncEval(out); err != nil {
-						return err
-					}
-					next = s.Adopt(c.Keep(out))
-					c.Close()
-				}
-				if err := s.Eval(append(st.Arrays(), next)...); err != nil {
-					return err
-				}
-				if extra, one := mlx.ReadMemory().Peak-before, st.Bytes()/2; extra >= one {
-					t.Errorf("32 steps under way peaked %d bytes above the state; a buffer is %d", extra, one)
-				}
-				return nil
-			})
-		})
-	}
+	const layers, heads, dim, rows = 24, 2, 64, 2048
+	onWorker(t, func(s *mlx.Scope) error {
+		var kinds []Layer
+		for range layers / 2 {
+			kinds = append(kinds, NewGrowing(), NewSliding(rows))
+		}
+		st := New(kinds...)
+		defer st.Free()
+		st.Reserve(rows)
+		for i := range layers {
+			if err := feed(s, st.KV(i), heads, rows/2, dim, mlx.Float32); err != nil {
+				return err
+			}
+		}
+		before := mlx.ReadMemory().Active
+		mlx.ResetPeak()
+		next := s.Ones([]int{1, heads, 1, dim}, mlx.Float32)
+		for range 16 {
+			c, token := s.Child(), next
+			x := token
+			for i := range layers {
+				keys, values := st.KV(i).Append(c, x, x)
+				x = c.SDPA(x, keys, values, 1, "", mlx.Array{}, mlx.Array{}, false)
+			}
+			if err := c.AsyncEval(x); err != nil {
+				return err
+			}
+			next = s.Adopt(c.Keep(x))
+			c.Close()
+			if err := s.Eval(token); err != nil { // what reading the token waits for
+				return err
+			}
+		}
+		if err := s.Eval(next); err != nil {
+			return err
+		}
+		if extra, one := mlx.ReadMemory().Peak-before, st.KV(0).Bytes()/2; extra >= one {
+			t.Errorf("16 steps under way peaked %d bytes above the state; a buffer is %d", extra, one)
+		}
+		return nil
+	})
 }

@@ -22,12 +22,12 @@ func TestStateKeepsItsLayersTogether(t *testing.T) {
 		st := New(NewSliding(8), NewGrowing(), NewSliding(8))
 		defer st.Free()
 		os := []*oracle{newOracle(8, 1), newOracle(0, 2), newOracle(8, 3)}
-		for _, T := range []int{500, 1, 30} {
+		for _, T := range []int{300, 300, 1, 30} {
 			if err := advance(s, st, os, T); err != nil {
 				return err
 			}
 		}
-		if st.Offset() != 531 || st.Len() != 3 || len(st.Arrays()) != 6 {
+		if st.Offset() != 631 || st.Len() != 3 || len(st.Arrays()) != 6 {
 			t.Errorf("offset %d, %d layers, %d arrays", st.Offset(), st.Len(), len(st.Arrays()))
 		}
 		if st.First(Growing) != st.KV(1) || st.First(Sliding) != st.KV(0) || st.First("recurrent") != nil {
@@ -39,19 +39,19 @@ func TestStateKeepsItsLayersTogether(t *testing.T) {
 		for _, c := range []struct {
 			to, limit int
 			by        string
-		}{{600, 531, ""}, {531, 531, ""}, {515, 515, ""}, {100, 0, "sliding"}, {0, 0, "sliding"}} {
+		}{{700, 631, ""}, {631, 631, ""}, {615, 615, ""}, {100, 0, "sliding"}, {0, 0, "sliding"}} {
 			if limit, by := st.TrimLimit(c.to); limit != c.limit || by != c.by {
 				t.Errorf("TrimLimit(%d) is %d by %q, want %d by %q", c.to, limit, by, c.limit, c.by)
 			}
 		}
-		if err := st.Trim(100); err == nil || !strings.Contains(err.Error(), "531 to 100") || !strings.Contains(err.Error(), "sliding") {
+		if err := st.Trim(100); err == nil || !strings.Contains(err.Error(), "631 to 100") || !strings.Contains(err.Error(), "sliding") {
 			t.Errorf("a trim to where the window cannot go: %v", err)
 		}
-		if err := st.Trim(520); err != nil {
+		if err := st.Trim(620); err != nil {
 			return err
 		}
 		for _, o := range os {
-			o.tokens = o.tokens[:520]
+			o.tokens = o.tokens[:620]
 		}
 		return advance(s, st, os, 9)
 	})

@@ -14,7 +14,9 @@ enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 };
 
 // One row times a matrix is what a decode step is made of. OpenBLAS's gemm packs its operands first, which costs
 // three to five times the product itself there; its gemv does not.
+// (-DPLAIN leaves that out: what `make bench` puts under mlx-lm.)
 PRODUCT(sgemm, float, float) {
+#ifndef PLAIN
   if (m == 1 && order == ROW_MAJOR) {
     const int inc = ta == NO_TRANS ? 1 : lda;
     if (tb == NO_TRANS) // b is [k, n]
@@ -23,6 +25,7 @@ PRODUCT(sgemm, float, float) {
       scipy_cblas_sgemv(ROW_MAJOR, NO_TRANS, n, k, alpha, b, ldb, a, inc, beta, c, 1);
     return;
   }
+#endif
   scipy_cblas_sgemm(order, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 

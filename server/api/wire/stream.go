@@ -145,7 +145,7 @@ func appendJSON(b *bytes.Buffer, v any) error {
 	return e.Encode(v)
 }
 
-// WriteJSON answers with one JSON value.
+// WriteJSON answers with one JSON value. The deadline of its write ends with the request: net/http clears it.
 func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	if err := appendJSON(&b, v); err != nil {
@@ -153,6 +153,7 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // a client that has left is nobody's error
 	return nil

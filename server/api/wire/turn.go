@@ -59,10 +59,9 @@ func (t *Turns) Enter() (leave func(), err error) {
 	}
 }
 
-// Run runs one turn, whose id the reply's headers announce, and logs it. The log has counts and times, never a
+// Run runs one turn, whose id (req.TurnID) the reply's headers announce, and logs it. The log has counts and times, never a
 // text: also a refusal's message may quote one.
 func (t *Turns) Run(ctx context.Context, h http.Header, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
-	req.TurnID = engine.NewTurnID()
 	h.Set(TurnHeader, req.TurnID)
 	start := time.Now()
 	res, err := t.engine.Turn(ctx, req, emit)

@@ -1,0 +1,164 @@
+package openai
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"reprise/model/chat"
+	"reprise/model/chat/jinja"
+	"reprise/server/api/wire"
+)
+
+// chat is POST /v1/chat/completions.
+func (a *API) chat(w http.ResponseWriter, r *http.Request) error {
+	leave, err := a.turns.Enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	o, err := wire.ReadObject(w, r)
+	if err != nil {
+		return err
+	}
+	c := a.common(o, r.Header)
+	c.conversation(o)
+	c.Prompt.Tools = tools(o)
+	c.thinking(o)
+	c.MaxTokens = maxTokens(o)
+	o.Only("modalities", []any{"text"}, "answers are text")
+	o.Only("functions", nil, "send tools instead")
+	o.Only("function_call", nil, "send tool_choice instead")
+	o.Only("audio", nil, "answers are text")
+	o.Only("prediction", nil, "predicted outputs do not exist here; leave it out")
+	o.Only("web_search_options", nil, "the server searches nothing; leave it out")
+	o.Unknown()
+	if err := o.Err(); err != nil {
+		return err
+	}
+	return a.answer(w, r, c, chatFormat{})
+}
+
+// maxTokens is the newer of the two names for the limit, or the older one.
+func maxTokens(o *wire.Object) int {
+	old, hasOld := o.Count("max_tokens")
+	n, ok := o.Count("max_completion_tokens")
+	if ok && hasOld && old != n {
+		o.Fail("max_tokens", wire.CodeInvalidValue, "max_tokens is %d and max_completion_tokens is %d; send one of them", old, n)
+	}
+	if ok {
+		return n
+	}
+	return old
+}
+
+// conversation takes the messages, and refuses what a template could not show.
+func (c *call) conversation(o *wire.Object) {
+	raw := o.Raw("messages")
+	if raw == nil {
+		o.Missing("messages", "the conversation to continue")
+		return
+	}
+	if raw[0] != '[' {
+		o.Fail("messages", wire.CodeInvalidType, "messages must be a list of messages")
+		return
+	}
+	messages, err := chat.DecodeMessages(raw)
+	if err != nil {
+		o.Fail("messages", wire.CodeInvalidType, "%v", err)
+		return
+	}
+	if len(messages) == 0 {
+		o.Fail("messages", wire.CodeInvalidValue, "messages is empty: there is nothing to continue")
+		return
+	}
+	for i, m := range messages {
+		if messages[i], err = checked(m, i); err != nil {
+			o.Add(err)
+			return
+		}
+	}
+	c.Prompt.Messages = messages
+}
+
+// tools takes the declarations, unless none is to be called.
+func tools(o *wire.Object) []chat.Value {
+	choice := choice(o)
+	o.Bool("parallel_tool_calls") // templates have no place for it; what the model does is its own choice
+	raw := o.Raw("tools")
+	if raw == nil {
+		return nil
+	}
+	v, err := chat.DecodeOrdered(raw)
+	list, ok := v.(*jinja.List)
+	if err != nil || !ok {
+		o.Fail("tools", wire.CodeInvalidType, "tools must be a list of tools")
+		return nil
+	}
+	for i, tool := range list.Items {
+		if err := checkTool(tool, i); err != nil {
+			o.Add(err)
+			return nil
+		}
+	}
+	if choice == "none" || len(list.Items) == 0 {
+		return nil
+	}
+	return list.Items
+}
+
+// choice takes tool_choice.
+func choice(o *wire.Object) string {
+	raw := o.Raw("tool_choice")
+	if raw == nil {
+		return ""
+	}
+	var choice string
+	if json.Unmarshal(raw, &choice) != nil || (choice != "auto" && choice != "none") {
+		o.Fail("tool_choice", wire.CodeUnsupported, `tool_choice can be "auto" or "none" here: a call is not forced`)
+	}
+	return choice
+}
+
+// efforts are the words that OpenAI knows for reasoning_effort.
+var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh"}
+
+// thinking takes everything that goes to the template besides messages and tools.
+func (c *call) thinking(o *wire.Object) {
+	if on, ok := o.Bool("enable_thinking"); ok {
+		c.Prompt.Thinking = &on
+	}
+	if raw := o.Raw("chat_template_kwargs"); raw != nil {
+		v, err := chat.DecodeOrdered(raw)
+		extra, ok := v.(*chat.Dict)
+		if err != nil || !ok {
+			o.Fail("chat_template_kwargs", wire.CodeInvalidType, "chat_template_kwargs must be an object")
+			return
+		}
+		for _, name := range []string{"messages", "tools", "documents", "add_generation_prompt"} {
+			if _, taken := extra.Get(name); taken {
+				o.Fail("chat_template_kwargs."+name, wire.CodeInvalidValue, "chat_template_kwargs cannot set %s", name)
+			}
+		}
+		c.Prompt.Extra = extra
+	}
+	effort, ok := o.String("reasoning_effort")
+	if !ok {
+		return
+	}
+	if !slices.Contains(efforts, effort) {
+		o.Fail("reasoning_effort", wire.CodeInvalidValue, "reasoning_effort is %s; it must be one of %v", quoted(effort), efforts)
+		return
+	}
+	// Some templates read the word; for those that know only on and off, "none" is off.
+	if effort == "none" && c.Prompt.Thinking == nil {
+		off := false
+		c.Prompt.Thinking = &off
+	}
+	if c.Prompt.Extra == nil {
+		c.Prompt.Extra = chat.NewDict()
+	}
+	if _, set := c.Prompt.Extra.Get("reasoning_effort"); !set {
+		c.Prompt.Extra.Set("reasoning_effort", effort)
+	}
+}

@@ -1,0 +1,16 @@
+// Package openai speaks OpenAI's API: chat completions, completions and models, streamed or whole, and its shape of
+// errors. It translates requests to engine.Request and events and results back; it decides nothing about a turn.
+//
+// It must not know sockets, keys or limits of the server (package api), nor how ids are made or states kept.
+//
+// Choices where OpenAI's API leaves one:
+//
+//   - Absent sampling parameters are the checkpoint's (generation_config.json); what it does not say is OpenAI's
+//     default: temperature 1, top_p 1. Absent max_tokens: what the context has room for; 16 for /v1/completions.
+//   - top_p 0 means greedy: it is the limit of the rule.
+//   - developer messages are system messages: templates know only these.
+//   - tool_choice "none" leaves the tools out of the prompt. Calls are not parsed yet: their text is content.
+//   - Fields outside the API are an error that names them, as are those whose effect does not exist here; the ones
+//     that real clients send and that can have no effect on one local model are accepted (see accepted).
+//   - usage carries reprise.row, the turn's ledger row, when the request asks for it.
+package openai

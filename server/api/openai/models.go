@@ -1,0 +1,68 @@
+package openai
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"reprise/server/api/wire"
+	"reprise/server/engine"
+)
+
+// modelEntry describes the loaded model. It has exactly one length that agents look for.
+type modelEntry struct {
+	ID       string  `json:"id"`
+	Object   string  `json:"object"`
+	Created  int64   `json:"created"` // when it was loaded, Unix seconds
+	OwnedBy  string  `json:"owned_by"`
+	Context  int     `json:"context_length"`                   // prompt and answer, tokens
+	Trained  int     `json:"trained_context_length,omitempty"` // only when --ctx goes beyond it
+	Template *string `json:"chat_template"`                    // "checkpoint", a built-in's name, a file; null: none
+	Base     bool    `json:"base_model"`                       // never trained on conversations
+}
+
+func (a *API) entry() modelEntry {
+	m := a.model()
+	e := modelEntry{ID: m.Name, Object: "model", Created: a.created, OwnedBy: "reprise", Context: m.Context,
+		Template: orNull(m.TemplateName), Base: isBase(m)}
+	if m.Trained > 0 && m.Context > m.Trained {
+		e.Trained = m.Trained
+	}
+	return e
+}
+
+// isBase reads the importer's mark in config.json.
+func isBase(m *engine.Model) bool {
+	var config struct {
+		Reprise struct {
+			Base bool `json:"base_model"`
+		} `json:"reprise"`
+	}
+	return m.Config != nil && json.Unmarshal(m.Config.Raw, &config) == nil && config.Reprise.Base
+}
+
+func (a *API) listModels(w http.ResponseWriter, _ *http.Request) error {
+	return wire.WriteJSON(w, http.StatusOK, struct {
+		Object string       `json:"object"`
+		Data   []modelEntry `json:"data"`
+	}{"list", []modelEntry{a.entry()}})
+}
+
+func (a *API) getModel(w http.ResponseWriter, r *http.Request) error {
+	if err := a.known(r.PathValue("id")); err != nil {
+		return err
+	}
+	return wire.WriteJSON(w, http.StatusOK, a.entry())
+}
+
+// known says whether the request's model is the loaded one.
+func (a *API) known(name string) error {
+	if have := a.model().Name; name != have {
+		return &wire.Error{Status: http.StatusNotFound, Code: wire.CodeNoModel, Param: "model",
+			Message: "the model " + quoted(name) + " is not loaded; this server has " + quoted(have)}
+	}
+	return nil
+}
+
+func (a *API) embeddings(http.ResponseWriter, *http.Request) error {
+	return wire.BadRequest("model", wire.CodeUnsupported, "the model %s cannot compute embeddings", quoted(a.model().Name))
+}

@@ -1,0 +1,41 @@
+package openai
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"reprise/server/api/wire"
+	"reprise/server/engine"
+)
+
+// API is OpenAI's endpoints over one engine.
+type API struct {
+	turns   *wire.Turns
+	created int64 // Unix seconds
+}
+
+// New makes the endpoints.
+func New(turns *wire.Turns) *API { return &API{turns: turns, created: time.Now().Unix()} }
+
+// Routes are the endpoints; errors that they return are for WriteError.
+func (a *API) Routes() []wire.Route {
+	return []wire.Route{
+		{Method: http.MethodGet, Path: "/v1/models", Handle: a.listModels},
+		{Method: http.MethodGet, Path: "/v1/models/{id...}", Handle: a.getModel}, // ids of the hub have a slash
+		{Method: http.MethodPost, Path: "/v1/chat/completions", Handle: a.chat},
+		{Method: http.MethodPost, Path: "/v1/completions", Handle: a.complete},
+		{Method: http.MethodPost, Path: "/v1/embeddings", Handle: a.embeddings},
+	}
+}
+
+func (a *API) model() *engine.Model { return a.turns.Engine().Model() }
+
+// quoted is name for a message, cut to a length that an error can carry.
+func quoted(name string) string {
+	const most = 200
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return strconv.Quote(name)
+}

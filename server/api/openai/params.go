@@ -1,0 +1,152 @@
+package openai
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+
+	"reprise/model/hub"
+	"reprise/model/sample"
+	"reprise/server/api/wire"
+	"reprise/server/engine"
+)
+
+// call is what both kinds of completion have in common: the turn, and how it is answered.
+type call struct {
+	engine.Request
+	stream bool
+	usage  bool // a stream ends with usage
+	ledger bool // usage carries the row
+}
+
+// common takes the fields that both endpoints know. The caller takes its own before it refuses the unknown ones.
+func (a *API) common(o *wire.Object, h http.Header) *call {
+	c := &call{}
+	if name, ok := o.String("model"); ok {
+		o.Add(a.known(name))
+	} else {
+		o.Missing("model", "GET /v1/models lists what there is")
+	}
+	c.stream, _ = o.Bool("stream")
+	if opts := o.Object("stream_options"); opts != nil {
+		c.usage, _ = opts.Bool("include_usage")
+		opts.Bool("include_obfuscation") // padding against eavesdroppers: there is none on loopback
+		opts.Unknown()
+	}
+	c.Params = sampling(o, a.model().Config.Generation)
+	c.Stop = stops(o)
+	c.Session = session(o, h)
+	c.extension(o, h)
+	refuse(o)
+	accept(o)
+	return c
+}
+
+// sampling reads the parameters over the checkpoint's defaults, and over OpenAI's. Ranges are the sampler's business.
+func sampling(o *wire.Object, d hub.Generation) sample.Params {
+	number := func(name string, fallback *float64, otherwise float64) float64 {
+		if v, ok := o.Number(name); ok {
+			return v
+		}
+		if fallback != nil {
+			return *fallback
+		}
+		return otherwise
+	}
+	p := sample.Params{
+		Temperature: number("temperature", d.Temperature, 1),
+		TopP:        number("top_p", d.TopP, 1),
+		MinP:        number("min_p", d.MinP, 0),
+	}
+	if d.TopK != nil {
+		p.TopK = *d.TopK
+	}
+	if k, ok := o.Int("top_k"); ok {
+		if k < 0 || k > 1<<31-1 {
+			o.Fail("top_k", wire.CodeInvalidValue, "top_k is %d; it must be 0 (off) or a number of tokens", k)
+		}
+		p.TopK = int(k)
+	}
+	if p.TopP == 0 {
+		p.TopP, p.Temperature = 1, 0
+	}
+	p.Seed = rand.Uint64()
+	if seed, ok := o.Int("seed"); ok {
+		p.Seed = uint64(seed) // negative ones are seeds as well
+	}
+	return p
+}
+
+const maxStops = 16
+
+func stops(o *wire.Object) []string {
+	list := o.Texts("stop")
+	if len(list) > maxStops {
+		o.Fail("stop", wire.CodeInvalidValue, "stop has %d texts; at most %d are possible", len(list), maxStops)
+	}
+	for _, s := range list {
+		if s == "" {
+			o.Fail("stop", wire.CodeInvalidValue, "stop holds an empty text, which would end every answer at once")
+		}
+	}
+	return list
+}
+
+// session is the client's name for its conversation.
+func session(o *wire.Object, h http.Header) string {
+	const most = 256
+	name, from := h.Get("X-Session-Id"), "X-Session-Id"
+	if key, ok := o.String("prompt_cache_key"); ok && name == "" {
+		name, from = key, "prompt_cache_key"
+	}
+	if len(name) > most {
+		o.Fail(from, wire.CodeInvalidValue, "%s is longer than %d bytes", from, most)
+	}
+	return name
+}
+
+// extension reads reprise's own object and header.
+func (c *call) extension(o *wire.Object, h http.Header) {
+	const header = "X-Reprise-Ledger"
+	if v := h.Get(header); v != "" {
+		var err error
+		if c.ledger, err = strconv.ParseBool(v); err != nil {
+			o.Add(wire.BadRequest(header, wire.CodeInvalidValue, "%s must be 1 or 0, not %s", header, quoted(v)))
+		}
+	}
+	own := o.Object("reprise")
+	if own == nil {
+		return
+	}
+	if on, ok := own.Bool("ledger"); ok {
+		c.ledger = on
+	}
+	if reuse, ok := own.Bool("reuse"); ok {
+		c.NoReuse = !reuse
+	}
+	own.Unknown()
+}
+
+// refuse lets the fields pass whose effect does not exist here only with the value that means no effect.
+func refuse(o *wire.Object) {
+	o.Only("n", 1.0, "a request gives one answer; leave it out or send 1")
+	o.Only("best_of", 1.0, "a request computes one answer; leave it out or send 1")
+	o.Only("frequency_penalty", 0.0, "there are no penalties; leave it out or send 0")
+	o.Only("presence_penalty", 0.0, "there are no penalties; leave it out or send 0")
+	o.Only("repetition_penalty", 1.0, "there are no penalties; leave it out or send 1")
+	o.Only("logit_bias", map[string]any{}, "logits are not biased; leave it out")
+	o.Only("logprobs", false, "log-probabilities are not delivered; leave it out")
+	o.Only("top_logprobs", 0.0, "log-probabilities are not delivered; leave it out")
+	o.Only("response_format", map[string]any{"type": "text"}, `answers are free text; leave it out or send {"type":"text"}`)
+}
+
+// accept takes the fields that clients send and that change nothing on one local model: OpenAI's storage, billing,
+// abuse reports and caching hints.
+func accept(o *wire.Object) {
+	o.Bool("store")
+	o.Object("metadata")
+	o.String("user")
+	o.String("safety_identifier")
+	o.String("service_tier")
+	o.String("prompt_cache_retention")
+}
