@@ -92,8 +92,8 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	// A segment is full with its third row: two rows leave it one byte short.
-	o := WriterOptions{SegmentBytes: int64(2*len(line) + 1), Segments: 3}
+	// A segment is full, to the byte, with its third row.
+	o := WriterOptions{SegmentBytes: int64(3 * len(line)), Segments: 3}
 	other := filepath.Join(dir, "ledger-1.jsonl") // not a segment's name: never touched
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -122,7 +122,7 @@ func (p places) folder(ref string) (Checkpoint, bool, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return Checkpoint{}, false, nil
+		return Checkpoint{}, false, nil //nolint:nilerr // not a path on this machine: the other places are looked at next
 	case strings.HasSuffix(path, ".gguf"):
 		return Checkpoint{}, false, fmt.Errorf("model %s is a GGUF file: import it first, with `reprise models import %s`, and pass the folder that it writes", ref, ref)
 	case !info.IsDir() && looksLikePath(ref):

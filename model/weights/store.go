@@ -76,8 +76,11 @@ func shards(dir string) ([]string, error) {
 	var idx struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(raw, &idx); err != nil || len(idx.WeightMap) == 0 {
-		return nil, fmt.Errorf("%s: no weight_map: %v", filepath.Join(dir, index), err)
+	if err := json.Unmarshal(raw, &idx); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, index), err)
+	}
+	if len(idx.WeightMap) == 0 {
+		return nil, fmt.Errorf("%s has no weight_map: the download is incomplete, or it is another kind of file", filepath.Join(dir, index))
 	}
 	var files []string
 	for tensor, f := range idx.WeightMap {

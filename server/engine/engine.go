@@ -89,7 +89,7 @@ func (e *Engine) Close() {
 		e.worker.Close()
 	}
 	if e.model != nil {
-		e.model.Tokenizer.Close()
+		_ = e.model.Tokenizer.Close() // frees memory; nothing can fail that matters now
 	}
 	if e.watch != nil {
 		e.watch.Close()

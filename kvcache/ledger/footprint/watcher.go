@@ -112,7 +112,7 @@ func (w *Watcher) Open() *Window {
 	}
 	w.open[win] = struct{}{}
 	if len(w.open) == 1 {
-		
+		w.ticker.Reset(w.interval)
 	}
 	w.sample()
 	return win

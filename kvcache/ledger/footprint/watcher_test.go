@@ -176,7 +176,10 @@ func TestTickerSamples(t *testing.T) {
 	s.now = 50 // and the mark, as if of another process, stays: only a sample can see it
 	seen := win.readings
 	w.mu.Unlock()
-	for n := seen; n < seen+3; {
+	for n, waits := seen, 0; n < seen+3; waits++ {
+		if waits > 10_000 {
+			t.Fatal("nothing is sampled")
+		}
 		time.Sleep(time.Millisecond)
 		w.mu.Lock()
 		n = win.readings

@@ -101,7 +101,7 @@ func (p *parser) compare() (expr, error) {
 	}
 	c := &compareExpr{first: x}
 	for {
-		op := ""
+		var op string
 		switch {
 		case p.isOp("==", "!=", "<", "<=", ">", ">="):
 			op = p.next().val

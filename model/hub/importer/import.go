@@ -46,7 +46,7 @@ func importFile(ctx context.Context, ggufPath, outDir string, opt Options) (*Rep
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only
 	p, err := prepare(f, opt)
 	if err != nil {
 		return nil, err
@@ -239,7 +239,7 @@ func sumFile(ctx context.Context, path string) (string, error) {
 	defer f.Close()
 	h := sha256.New()
 	for ctx.Err() == nil {
-		if _, err := io.CopyN(h, f, 8<<20); err == io.EOF {
+		if _, err := io.CopyN(h, f, 8<<20); errors.Is(err, io.EOF) {
 			return hex.EncodeToString(h.Sum(nil)), nil
 		} else if err != nil {
 			return "", err

@@ -1,0 +1,122 @@
+// Package wiretest has an engine that plays a script, for tests of the server without a model. Its rows keep the
+// ledger's identities.
+package wiretest
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"reprise/kvcache/ledger"
+	"reprise/model/hub"
+	"reprise/server/engine"
+)
+
+// Script plays a turn. It reports through emit and ends with a result that Finish made, or an error.
+type Script func(ctx context.Context, e *Engine, req engine.Request, emit func(engine.Event) error) (*engine.Result, error)
+
+// Engine is a scripted wire.Engine. Set its fields before it is used.
+type Engine struct {
+	Loaded *engine.Model
+	Play   Script // nil: Words("Hello", " world")
+
+	ledger *ledger.Ledger
+
+	mu       sync.Mutex
+	requests []engine.Request
+	cleared  int
+}
+
+// New makes an engine whose model is called "tiny", with a context of 1,024 tokens.
+func New(play Script) *Engine {
+	rows, err := ledger.Open(ledger.Options{Recent: 16}) // in memory: cannot fail
+	if err != nil {
+		panic(err)
+	}
+	return &Engine{
+		Loaded: &engine.Model{Name: "tiny", Config: &hub.Config{}, Context: 1024, Trained: 1024, TemplateName: "gemma4"},
+		Play:   play, ledger: rows,
+	}
+}
+
+// Turn plays the script.
+func (e *Engine) Turn(ctx context.Context, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
+	e.mu.Lock()
+	e.requests = append(e.requests, req)
+	e.mu.Unlock()
+	if emit == nil {
+		emit = func(engine.Event) error { return nil }
+	}
+	play := e.Play
+	if play == nil {
+		play = Words("Hello", " world")
+	}
+	return play(ctx, e, req, emit)
+}
+
+// Model is the model that the test set.
+func (e *Engine) Model() *engine.Model { return e.Loaded }
+
+// Ledger has the rows of the turns that ended with Finish.
+func (e *Engine) Ledger() *ledger.Ledger { return e.ledger }
+
+// Waiting is 0: scripts do not queue.
+func (e *Engine) Waiting() int { return 0 }
+
+// ClearCache counts.
+func (e *Engine) ClearCache(context.Context) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cleared++
+	return nil
+}
+
+// Cleared is how often the cache was cleared.
+func (e *Engine) Cleared() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.cleared
+}
+
+// Requests are those that turns were run for.
+func (e *Engine) Requests() []engine.Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]engine.Request(nil), e.requests...)
+}
+
+// Words is the script of an answer in pieces: a prompt of 10 tokens, 4 of them reused, and a token for each word
+// and the end.
+func Words(words ...string) Script {
+	return func(_ context.Context, e *Engine, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
+		if err := emit(engine.Event{Prefilled: 10, Prompt: 10}); err != nil {
+			return nil, err
+		}
+		for i, w := range words {
+			if err := emit(engine.Event{Text: w, IDs: []int32{int32(i)}, Prefilled: 10, Prompt: 10}); err != nil {
+				return nil, err
+			}
+		}
+		return e.Finish(req, strings.Join(words, ""), len(words)+1), nil
+	}
+}
+
+// Finish records the row of a completed turn as in Words.
+func (e *Engine) Finish(req engine.Request, text string, generated int) *engine.Result {
+	some := ledger.Some[int]
+	session := req.Session
+	if session == "" {
+		session = "session_test"
+	}
+	row := ledger.Row{
+		TurnID: req.TurnID, SessionID: session, Time: time.Now().UTC(), Model: e.Loaded.Name, Purpose: ledger.PurposeTurn,
+		PromptTokens: some(10), LookupRequestedTokens: some(10), MatchedTokens: some(4), LookupHitTokens: some(4),
+		L0HitTokens: some(4), L1HitTokens: some(0), L2HitTokens: some(0), LowerHitTokens: some(0), RecomputeTokens: some(0),
+		NewTokens: some(6), PrefillTokens: some(6), UnprefilledTokens: some(0), GeneratedTokens: some(generated),
+		LimitedBy: ledger.Some(ledger.LimitNone), MissReason: ledger.Some(ledger.MissNone),
+		FinishReason: ledger.Some(ledger.FinishStop),
+	}
+	row = e.ledger.Record(row)
+	return &engine.Result{Text: text, Finish: ledger.FinishStop, Row: row}
+}
