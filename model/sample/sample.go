@@ -75,7 +75,9 @@ func (p Params) Filter(s *mlx.Scope, logits mlx.Array) (order, logprobs mlx.Arra
 	exclude := func(out mlx.Array) { kept = s.Where(out, s.Scalar(math.Inf(-1), mlx.Float32), kept) }
 	if p.TopP > 0 && p.TopP < 1 {
 		below := s.CumSumAxis(s.Exp(sorted), -1, false, true, mlx.DefaultDtype)
-		exclude(s.LessEqual(below, s.Scalar(1-p.TopP, mlx.Float32)))
+		// A share of the mass as it was summed, and no smaller p than float32 can tell from 0: the best must stay.
+		rest := s.Multiply(s.MaxAxis(below, -1, true), s.Scalar(1-max(p.TopP, 1e-6), mlx.Float32))
+		exclude(s.LessEqual(below, rest))
 	}
 	if p.MinP > 0 {
 		best := s.MaxAxis(sorted, -1, true)

@@ -162,21 +162,24 @@ func TestNextDrawsOnlyWhatIsKept(t *testing.T) {
 	})
 }
 
-// The most probable id stays however small top_p is, also where rounding in the sum over a real vocabulary is
-// larger than top_p.
+// The most probable id stays however small top_p is, also where that is less than the rounding of the sum.
 func TestTheBestIDAlwaysStays(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	logits := make([]float32, 262144)
-	for i := range logits {
-		logits[i] = float32(rng.NormFloat64()) * 2
-	}
-	const best = 777
-	logits[best] = 12
+	const best = 7
 	onWorker(t, func(s *mlx.Scope) error {
-		for _, p := range []Params{{TopP: 1e-2}, {TopP: 1e-4}, {TopP: 1e-6}, {TopP: 1e-9}, {TopP: 1e-300}, {TopP: 1e-9, MinP: 1, TopK: 1}, {MinP: 1}, {TopK: 1}} {
-			p.Temperature = 1
-			if id, err := next(s, p, logits, 0); err != nil || id != best {
-				t.Errorf("%+v: %d, %v, want %d", p, id, err, best)
+		for _, vocab := range []int{10, 1000, 262144} {
+			for _, lead := range []float32{0.01, 2, 40} { // over the largest of the others
+				rng := rand.New(rand.NewPCG(1, uint64(vocab)))
+				logits := make([]float32, vocab)
+				for i := range logits {
+					logits[i] = float32(rng.NormFloat64()) * 0.01 // nearly flat: the hardest to sum
+				}
+				logits[best] = slices.Max(logits) + lead
+				for _, p := range []Params{{TopP: 1e-6}, {TopP: 1e-9}, {TopP: 1e-300}, {TopP: 1e-9, MinP: 1, TopK: 1}, {MinP: 1}, {TopK: 1}} {
+					p.Temperature = 1
+					if id, err := next(s, p, logits, 0); err != nil || id != best {
+						t.Errorf("%+v of %d ids, the best leading by %g: %d, %v, want %d", p, vocab, lead, id, err, best)
+					}
+				}
 			}
 		}
 		return nil

@@ -83,7 +83,7 @@ func (w *Watcher) run() {
 			return
 		case <-w.ticker.C:
 			w.mu.Lock()
-			w.sample()
+			_, _ = w.sample()
 			w.mu.Unlock()
 		}
 	}
@@ -114,7 +114,7 @@ func (w *Watcher) Open() *Window {
 	if len(w.open) == 1 {
 		w.ticker.Reset(w.interval)
 	}
-	w.sample()
+	_, _ = w.sample()
 	return win
 }
 
@@ -124,7 +124,7 @@ func (win *Window) Close() (Peak, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !win.done {
-		w.sample()
+		_, _ = w.sample()
 		w.drop(win)
 	}
 	if win.readings == 0 {
@@ -157,7 +157,7 @@ func (w *Watcher) Close() {
 		w.mu.Unlock()
 		return
 	}
-	w.sample()
+	_, _ = w.sample()
 	for win := range w.open {
 		w.drop(win)
 	}

@@ -67,7 +67,7 @@ func checkPart(part chat.Value, at string) error {
 		}
 		return nil
 	case "image_url", "image", "input_image":
-		return wire.BadRequest(at+".type", wire.CodeUnsupported, "%s is an image: images are not supported yet; send text", at)
+		return wire.BadRequest(at+".type", wire.CodeUnsupported, "%s.type is %s: images are not supported yet; send text", at, shown(kind))
 	default:
 		return wire.BadRequest(at+".type", wire.CodeUnsupported, `%s.type is %s; the one kind of part supported is "text"`, at, shown(kind))
 	}

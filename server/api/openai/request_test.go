@@ -131,22 +131,18 @@ func TestMessages(t *testing.T) {
 			t.Errorf("message %d: %s %v (there: %v), want %+v", i, m.Role(), content, there, want[i])
 		}
 	}
-	// A template sees keys in the client's order.
-	text := render(t, `{% for k in messages[1] %}{{ k }} {% endfor %}{{ messages[1].content[0].text }}|{{ messages[2].tool_calls[0].function.arguments | tojson }}|{{ reasoning_effort }} {{ enable_thinking }} {{ x }}`,
-		sent(t, e, chatPath, `{"model": "tiny", "reasoning_effort": "none", "chat_template_kwargs": {"x": 1.0}, "messages": `+messagesOf(t, r)+`}`))
-	if want := `content role name a|{"z": 1000.0, "a": 2}|none False 1.0`; text != want {
-		t.Errorf("the template printed %q, want %q", text, want)
-	}
 }
 
-// messagesOf is the conversation of TestMessages once more.
-func messagesOf(t *testing.T, r engine.Request) string {
-	t.Helper()
-	if r.Prompt.Messages == nil {
-		t.Fatal("no messages")
+// TestTemplateInput: a template sees keys and numbers as the client wrote them, and what the client adds for it.
+func TestTemplateInput(t *testing.T) {
+	r := sent(t, wiretest.New(nil), chatPath, `{"model": "tiny", "reasoning_effort": "none", "chat_template_kwargs": {"x": 1.0}, "messages": [
+		{"content": [{"type": "text", "text": "Hi"}], "role": "user", "name": "me"},
+		{"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{\"z\": 1.0e3, \"a\": 2}"}}]}]}`)
+	const template = `{% for k in messages[0] %}{{ k }} {% endfor %}{{ messages[0].content[0].text }}|` +
+		`{{ messages[1].tool_calls[0].function.arguments | tojson }}|{{ reasoning_effort }} {{ enable_thinking }} {{ x }}`
+	if got, want := render(t, template, r), `content role name Hi|{"z": 1000.0, "a": 2}|none False 1.0`; got != want {
+		t.Errorf("the template printed %q, want %q", got, want)
 	}
-	return `[{"role": "system", "content": ""}, {"content": [{"type": "text", "text": "a"}], "role": "user", "name": "x"},
-		{"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": "{\"z\": 1.0e3, \"a\": 2}"}}]}]`
 }
 
 // render does what the prompt's assembler does.
@@ -169,10 +165,8 @@ func TestTools(t *testing.T) {
 	if got := render(t, `{{ tools | tojson }}`, sent(t, e, chatPath, with(tools))); got != `[{"type": "function", "function": {"name": "f", "parameters": {"z": 1, "a": 2}}}]` {
 		t.Errorf("the template got %s", got)
 	}
-	for _, more := range []string{`, "tool_choice": "none"`} {
-		if r := sent(t, e, chatPath, with(tools+more)); r.Prompt.Tools != nil {
-			t.Errorf("%s: the tools are in the prompt", more)
-		}
+	if r := sent(t, e, chatPath, with(tools+`, "tool_choice": "none"`)); r.Prompt.Tools != nil {
+		t.Error("tool_choice none leaves the tools in the prompt")
 	}
 }
 

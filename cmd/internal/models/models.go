@@ -1,0 +1,127 @@
+package models
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"reprise/cmd/internal/load"
+	"reprise/model/arch"
+	"reprise/model/hub"
+)
+
+// Listed is a checkpoint of the list.
+type Listed struct {
+	hub.Checkpoint
+	ModelType string `json:"model_type,omitempty"`
+	Bytes     int64  `json:"bytes,omitempty"` // of the weights' tensors
+}
+
+// List is every checkpoint that a name finds on this machine. What is wrong with one stands in its Problem.
+func List() ([]Listed, error) {
+	found, err := hub.List()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Listed, len(found))
+	for i, c := range found {
+		list[i] = Listed{Checkpoint: c}
+		if c.Problem == "" {
+			list[i].look()
+		}
+	}
+	return list, nil
+}
+
+// look reads the checkpoint's config and the headers of its weights.
+func (l *Listed) look() {
+	cfg, err := hub.ReadConfig(l.Dir)
+	if err == nil {
+		l.ModelType = cfg.ModelType
+		err = cfg.Supported(arch.Supported())
+	}
+	if err == nil {
+		var w *hub.Weights
+		if w, err = hub.ReadWeights(l.Dir); err == nil {
+			l.Bytes = w.Bytes()
+		}
+	}
+	if err != nil {
+		l.Problem = err.Error()
+	}
+}
+
+// Inspection is hub's, with what this build makes of the checkpoint.
+type Inspection struct {
+	Name string `json:"name"`
+	*hub.Inspection
+	BaseModel bool `json:"base_model"` // never trained on conversations, as the importer marked it
+	Supported bool `json:"supported"`  // this build has the architecture
+}
+
+// Inspect looks into a checkpoint of any architecture.
+func Inspect(ref string) (*Inspection, error) {
+	ckpt, err := hub.Resolve(ref)
+	if err != nil {
+		return nil, err
+	}
+	in, err := hub.Inspect(ckpt.Dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := hub.ReadConfig(ckpt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Inspection{Name: ckpt.Name, Inspection: in, BaseModel: load.Base(cfg), Supported: load.Supported(cfg.ModelType)}, nil
+}
+
+// WriteText prints the inspection for a terminal.
+func (in *Inspection) WriteText(out io.Writer) error {
+	if err := in.Inspection.WriteText(out); err != nil {
+		return err
+	}
+	if in.BaseModel {
+		fmt.Fprintln(out, "\nnote: a base model: `reprise run` continues text with it; --raw=false uses its template")
+	}
+	if !in.Supported {
+		fmt.Fprintf(out, "\nnote: this build cannot run model_type %q; it has %s\n", in.ModelType, strings.Join(arch.Supported(), ", "))
+	}
+	return nil
+}
+
+// WriteList prints the list for a terminal.
+func WriteList(out io.Writer, list []Listed) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(out, "no models on this machine: `make build` imports the small one, `reprise models import FILE.gguf` another")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "name\tmodel type\tweights\tfound in\tfolder")
+	for _, l := range list {
+		size := ""
+		if l.Bytes > 0 {
+			size = fmt.Sprintf("%.2f GB", float64(l.Bytes)/1e9)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.ModelType, size, strings.ReplaceAll(string(l.Source), "_", " "), l.Dir)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, l := range list {
+		if l.Problem != "" {
+			fmt.Fprintf(out, "%s cannot be used: %s\n", l.Name, l.Problem)
+		}
+	}
+	return nil
+}
+
+// WriteJSON prints any of the results.
+func WriteJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

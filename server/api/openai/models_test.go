@@ -1,0 +1,47 @@
+package openai_test
+
+import (
+	"encoding/json"
+	"net/url"
+	"testing"
+
+	"reprise/server/api/wire/wiretest"
+)
+
+func TestModels(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		context, trained int
+		template, config string
+		wantTrained      any
+		wantTemplate     any
+		base             bool
+	}{
+		{"tiny", 4096, 4096, "gemma4", `{"reprise": {"base_model": true}}`, nil, "gemma4", true},
+		{"org/name", 65536, 32768, "checkpoint", `{}`, 32768.0, "checkpoint", false},
+		{"/a folder/model", 1024, 32768, "", ``, nil, nil, false},
+	} {
+		e := wiretest.New(nil)
+		e.Loaded.Name, e.Loaded.Context, e.Loaded.Trained, e.Loaded.TemplateName = c.name, c.context, c.trained, c.template
+		e.Loaded.Config.Raw = json.RawMessage(c.config)
+		h := serve(t, e)
+		_, list := do(t, h, request("GET", "/v1/models", ""))
+		entry := at(list, "data", 0)
+		if at(list, "object") != "list" || at(list, "data", 1) != nil || at(entry, "id") != c.name || at(entry, "object") != "model" ||
+			at(entry, "context_length") != float64(c.context) || at(entry, "trained_context_length") != c.wantTrained ||
+			at(entry, "chat_template") != c.wantTemplate || at(entry, "base_model") != c.base {
+			t.Errorf("%s: %v", c.name, list)
+		}
+		for _, id := range []string{c.name, url.PathEscape(c.name)} {
+			if id[0] == '/' {
+				continue // a path that begins with // is another path
+			}
+			if res, got := do(t, h, request("GET", "/v1/models/"+id, "")); res.StatusCode != 200 || at(got, "id") != c.name {
+				t.Errorf("GET /v1/models/%s: %d, %v", id, res.StatusCode, got)
+			}
+		}
+		if res, got := do(t, h, request("GET", "/v1/models/other", "")); res.StatusCode != 404 || at(got, "error", "code") != "model_not_found" {
+			t.Errorf("an unknown model: %d, %v", res.StatusCode, got)
+		}
+	}
+}
