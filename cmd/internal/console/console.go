@@ -1,7 +1,9 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -85,4 +87,12 @@ func OneLine(text string) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// WriteJSON prints a value as indented JSON, with <, > and & as they are.
+func WriteJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

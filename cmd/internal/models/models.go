@@ -1,7 +1,6 @@
 package models
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -116,12 +115,4 @@ func WriteList(out io.Writer, list []Listed) error {
 		}
 	}
 	return nil
-}
-
-// WriteJSON prints any of the results.
-func WriteJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

@@ -14,14 +14,10 @@ import (
 const unknown = "not measured"
 
 // WriteModel prints what computed: the model, the device, the load.
-func WriteModel(out io.Writer, m *engine.Model, d mlx.Device, note string) error {
+func WriteModel(out io.Writer, m *engine.Model, d mlx.Device) error {
 	w := table(out)
-	name := m.Name
-	if note != "" {
-		name += " (as raw text: " + note + ")"
-	}
 	info := m.Info()
-	row(w, "model", "%s, %s", name, info.ModelType)
+	row(w, "model", "%s, %s", m.Name, info.ModelType)
 	row(w, "device", "%s, %v, context %s tokens", d, info.Dtype, console.Count(m.Context))
 	row(w, "load", "%s, weights hold %s, MLX peak %s", console.Millis(float64(m.LoadTime.Microseconds())/1e3), console.Bytes(info.Bytes), console.Bytes(m.LoadPeak))
 	return w.Flush()
@@ -40,7 +36,8 @@ func WriteTurn(out io.Writer, r *ledger.Row) error {
 	return w.Flush()
 }
 
-func table(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) }
+// table aligns the figures of separate blocks.
+func table(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 9, 0, 2, ' ', 0) }
 
 func row(w io.Writer, name, format string, args ...any) {
 	fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))

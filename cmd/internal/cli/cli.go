@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"reprise/cmd/internal/console"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// Run runs one command line and returns the exit code. It is main, but for tests to call.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "reprise: %s\n", console.OneLine(err.Error()))
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitError
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "reprise",
+		Short: "Runs language models and counts what each turn reused, recomputed, and why",
+		Example: `  reprise run "The capital of France is"
+  reprise serve`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help-command"})
+	group(root, map[string]int{"cache": 6, "connect": 8, "guide": 10, "plan": 10, "report": 10, "selftest": 10})
+	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newLogits(), newDoctor(), newVersion())
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(usage)
+	return root
+}
+
+// group makes a command that only holds others. later names the ones that come with another issue.
+func group(cmd *cobra.Command, later map[string]int) {
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		if issue, ok := later[args[0]]; ok {
+			return fmt.Errorf("%s %s is not built yet: it comes with issue %d", c.CommandPath(), args[0], issue)
+		}
+		text := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			text += "; did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return usagef("%s (`%s --help` lists them)", text, c.CommandPath())
+	}
+	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+}
+
+// laterFlags are the contract's flags that this build does not have, with the issue that they come with.
+var laterFlags = map[string]int{
+	"profile": 5,
+	"audit":   6, "audit-max": 6, "cache-mem": 6, "splice": 6, "warm": 6,
+	"synth":      7,
+	"force-tool": 8, "metrics": 8, "record": 8,
+	"cache-disk": 9, "cache-disk-limit": 9, "cache-disk-rate": 9, "l2": 9,
+}
+
+// flagError makes a usage error of what the flag parser says, or refuses a flag of a later issue by name.
+func flagError(c *cobra.Command, err error) error {
+	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+		if issue, ok := laterFlags[name]; ok {
+			return fmt.Errorf("%s --%s is not built yet: it comes with issue %d", c.CommandPath(), name, issue)
+		}
+	}
+	return usagef("%w (`%s --help` lists the flags)", err, c.CommandPath())
+}
+
+// atMost and exactly are cobra's checks as usage errors that say what the arguments are.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("%s takes %s, not %d arguments; quote what has spaces", c.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s takes %s, not %d arguments (`%s --help` has an example)", c.CommandPath(), what, len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// interruptible ends the command's context with Ctrl-C or a request to terminate.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+}

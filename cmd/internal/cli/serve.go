@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"reprise/cmd/internal/console"
+	"reprise/cmd/internal/load"
+	"reprise/model/hub"
+	"reprise/server/api"
+	"reprise/server/engine"
+)
+
+// closing is how long answers under way may take after Ctrl-C.
+const closing = 10 * time.Second
+
+// keyVariable holds the API key when no flag does: a flag's value shows in the process list.
+const keyVariable = "REPRISE_API_KEY"
+
+// serveFlags are those of `reprise serve`.
+type serveFlags struct {
+	engineFlags
+	models    []string
+	addr      string
+	key       string
+	maxOutput int
+	noReuse   bool
+	logLevel  string
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [flags]",
+		Short: "Serves OpenAI's API for agents on this machine",
+		Long: "Loads a model and serves it. Without --chat-template a conversation is rendered with the model's own template. Ctrl-C lets the answers\n" +
+			"under way end, for ten seconds. Each turn's ledger row goes to REPRISE_HOME/ledger.",
+		Example: "  reprise serve --ctx 16384\n  curl http://127.0.0.1:8000/v1/models",
+		Args:    exactly(0, "no argument"),
+		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	fs := cmd.Flags()
+	fs.StringArrayVarP(&f.models, "model", "m", nil, "folder, name or hub id of the model; the small one that `make build` imported when none is named")
+	marked(cmd, inLoad, "model")
+	f.engineFlags.add(cmd)
+	f.addTemplate(cmd)
+	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
+	marked(cmd, inPlan, "no-reuse")
+	fs.IntVar(&f.maxOutput, "max-output", 0, "most tokens of an answer, whatever a request says; 0 is what the context leaves")
+	marked(cmd, inDecode, "max-output")
+	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one")
+	fs.StringVar(&f.key, "api-key", "", "the `KEY` that clients must show; $"+keyVariable+" when not given")
+	fs.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`: what is logged on stderr")
+	marked(cmd, inServer, "addr", "api-key", "log-level")
+	return cmd
+}
+
+func (f *serveFlags) run(c *cobra.Command) error {
+	var level slog.Level
+	switch {
+	case len(f.models) > 1:
+		return fmt.Errorf("--model %s: more than one model at a time is not built yet; name one", f.models[1])
+	case f.maxOutput < 0:
+		return usagef("--max-output %d: must not be negative", f.maxOutput)
+	case level.UnmarshalText([]byte(f.logLevel)) != nil:
+		return usagef("--log-level %s: must be debug, info, warn or error", f.logLevel)
+	}
+	if len(f.models) == 1 {
+		f.model = f.models[0]
+	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	if err := free(f.addr); err != nil {
+		return err
+	}
+	home, err := hub.Home()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	opts.MaxOutput, opts.NoReuse, opts.LedgerDir, opts.Logger = f.maxOutput, f.noReuse, filepath.Join(home, "ledger"), log
+	ctx, stop := interruptible(c.Context())
+	defer stop()
+	e, err := load.Open(ctx, opts, c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	key := f.key
+	if key == "" {
+		key = os.Getenv(keyVariable)
+	}
+	s, err := api.NewServer(api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log})
+	if err != nil {
+		return err
+	}
+	if err := s.Start(); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.OutOrStdout(), ready(s, e))
+	return serve(ctx, s, log)
+}
+
+// free finds a port that is taken before seconds are spent on loading.
+func free(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w; choose another with --addr", addr, err)
+	}
+	return l.Close()
+}
+
+// ready is the one line that says where the server is.
+func ready(s *api.Server, e *engine.Engine) string {
+	m := e.Model()
+	template := "template " + m.TemplateName
+	if m.Template == nil {
+		template = "no chat template"
+	}
+	return fmt.Sprintf("ready: %s serves %s on the %s device, context %s tokens, %s", s.URL(), m.Name, e.Worker().Device(), console.Count(m.Context), template)
+}
+
+// serve waits for the end: the context's, or the server's own failure.
+func serve(ctx context.Context, s *api.Server, log *slog.Logger) error {
+	select {
+	case err := <-s.Served():
+		return fmt.Errorf("the server stopped: %w", err)
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
+	if err := s.Close(limit); err != nil {
+		log.Warn("closing", "err", err)
+	}
+	if err := <-s.Served(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
