@@ -27,7 +27,7 @@ model: binary
 	@third_party/setup.sh model
 
 run: build ## PROMPT="…" MODEL=<dir or hub id>
-	@bin/reprise run $(if $(MODEL),--model "$(MODEL)") --follow-up "$(FOLLOW_UP)" -- "$(PROMPT)"
+	@bin/reprise run --max-tokens 32 $(if $(MODEL),--model "$(MODEL)") --follow-up "$(FOLLOW_UP)" -- "$(PROMPT)"
 
 serve: build
 	@bin/reprise serve $(if $(MODEL),--model "$(MODEL)")

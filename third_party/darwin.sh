@@ -39,10 +39,12 @@ darwin_sdk() {
   for name in CoreFoundation Security; do
     mkdir -p "$out/frameworks/$name.framework"; cp "$here/darwin/$name.tbd" "$out/frameworks/$name.framework/"
   done
-  header=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')/tokenizers.h
+  header=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
   {
     printf -- '--- !tapi-tbd\ntbd-version: 4\ntargets: [ arm64-macos ]\ninstall-name: /usr/lib/libtokenizers.dylib\nexports:\n  - targets: [ arm64-macos ]\n    symbols: [ '
-    grep -oE 'tokenizers_[a-z_]+\(' "$header" | tr -d '(' | sort -u | sed 's/^/_/' | paste -sd, -
+    # The functions of its header, and the symbol by which the Go side checks the library's version.
+    { grep -oE 'tokenizers_[a-z_]+\(' "$header/tokenizers.h" | tr -d '('; grep -oE '^extern void tokenizers_version_[0-9_]+' "$header/tokenizer.go" | cut -d' ' -f3; } |
+      sort -u | sed 's/^/_/' | paste -sd, -
     printf ' ]\n...\n'
   } > "$out/lib/libtokenizers.tbd"
   "$out/bin/cc" -c "$here/darwin/rusage_layout.c" -o "$out/rusage_layout.o" && rm "$out/rusage_layout.o"

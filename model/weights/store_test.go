@@ -103,7 +103,8 @@ func TestBadCheckpointsNameTheTensor(t *testing.T) {
 func mentions(t *testing.T, err error, want ...string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("no error; want one with %q", want)
+		t.Errorf("no error; want one with %q", want) // not Fatal: this may run on the worker, which must go on
+		return
 	}
 	for _, w := range want {
 		if !strings.Contains(err.Error(), w) {
@@ -150,7 +151,7 @@ func TestBadFilesAreNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"model.safetensors", "truncated", "layers.3.up.weight"}}, // the last of the file: by dtype's size, then by name
+		}, []string{"model.safetensors", "truncated", "norm.weight"}}, // the last of the file
 		{"a second shard cut to nothing", func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, shard), good())
 			writeText(t, filepath.Join(dir, "b.safetensors"), "")
@@ -222,11 +223,13 @@ func TestLoadPeaksAtTheWeightsPlusOneTensor(t *testing.T) {
 		name        string
 		pack, widen bool
 		each        int64 // bytes held for one matrix in float32
-		slack       int64 // the largest tensor, or what it is made from
+		one         int64 // bytes of one tensor while it is made, beside the result
 	}{
-		{"widened", true, true, 1024 * 512 * 4, 1024 * 512 * 4},
-		{"packed", true, false, 1024*512/2 + 2*1024*8*4, 1024 * 512 / 2},
-		{"cast", false, false, 1024 * 512 * 4, 1024 * 512 * 4},
+		// On the CPU device MLX's Dequantize multiplies before it adds: one more of the widened size, and the source,
+		// whose scales and biases are there in bfloat16 and in float32.
+		{"widened", true, true, 1024 * 512 * 4, 1024*512*4 + 1024*512/2 + 2*1024*8*(2+4)},
+		{"packed", true, false, 1024*512/2 + 2*1024*8*4, 2 * 1024 * 8 * 2},
+		{"cast", false, false, 1024 * 512 * 4, 1024 * 512 * 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			block := ""
@@ -253,7 +256,7 @@ func TestLoadPeaksAtTheWeightsPlusOneTensor(t *testing.T) {
 					for i := range matrices {
 						ms = append(ms, st.Matrix(fmt.Sprintf("layers.%d", i), 1024, 512))
 					}
-					if ms[0].Quantized() == c.widen || c.widen && ms[0].W.Dtype() != mlx.Float32 {
+					if ms[0].Quantized() != (c.pack && !c.widen) || !ms[0].Quantized() && ms[0].W.Dtype() != mlx.Float32 {
 						t.Errorf("widen %v holds %v, packed: %v", c.widen, ms[0].W, ms[0].Quantized())
 					}
 					held = st.Bytes()
@@ -261,15 +264,12 @@ func TestLoadPeaksAtTheWeightsPlusOneTensor(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if c.pack || c.widen {
-					if held != matrices*c.each {
-						t.Errorf("Bytes is %d, want %d", held, matrices*c.each)
-					}
+				if held != matrices*c.each {
+					t.Errorf("Bytes is %d, want %d", held, matrices*c.each)
 				}
-				extra := mlx.ReadMemory().Peak - before
-				t.Logf("peak %d, weights %d, largest tensor %d", extra, held, c.slack)
-				if extra < held || extra > held+c.slack {
-					t.Errorf("the load peaked at %d bytes, allowed are the weights' %d and %d for one tensor", extra, held, c.slack)
+				const page = 16 << 10
+				if extra := mlx.ReadMemory().Peak - before; extra < held || extra > held+c.one+page {
+					t.Errorf("the load peaked at %d bytes, allowed are the weights' %d and %d for one tensor", extra, held, c.one)
 				}
 				if done != total || calls != matrices {
 					t.Errorf("progress ended at %d of %d after %d calls", done, total, calls)

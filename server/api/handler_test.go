@@ -164,8 +164,8 @@ func TestHealthStatsClear(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != 200 {
 		t.Fatalf("/v1/cache/stats: %d %v %s", w.Code, err, w.Body)
 	}
-	for name, want := range map[string]float64{"turns": 2, "prompt_tokens": 20, "matched_tokens": 8, "lookup_hit_tokens": 8,
-		"recompute_tokens": 0, "new_tokens": 12, "prefill_tokens": 12, "unprefilled_tokens": 0, "generated_tokens": 6} {
+	for name, want := range map[string]float64{"turns": 2, "prompt_tokens": 20, "matched_tokens": 10, "lookup_hit_tokens": 8,
+		"recompute_tokens": 2, "new_tokens": 10, "prefill_tokens": 12, "unprefilled_tokens": 0, "generated_tokens": 6} {
 		if v.Turns[name] != want {
 			t.Errorf("stats: %s is %v, want %v", name, v.Turns[name], want)
 		}

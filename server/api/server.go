@@ -119,7 +119,7 @@ func (s *Server) URL() string {
 func (s *Server) Served() <-chan error { return s.served }
 
 // Close stops listening and waits for the answers under way until ctx ends; those that are left are cancelled and
-// cut then. It returns ctx's error when that was necessary.
+// cut then, and Close returns an error that wraps ctx's.
 func (s *Server) Close(ctx context.Context) error {
 	s.stopping.Store(true)
 	err := s.http.Shutdown(ctx)
@@ -132,6 +132,7 @@ func (s *Server) Close(ctx context.Context) error {
 	defer cancel()
 	if s.http.Shutdown(last) != nil {
 		_ = s.http.Close() // its errors are the sockets', which nobody uses any more
+		return fmt.Errorf("cancelled answers did not end within %v: %w", lastTime, err)
 	}
 	return fmt.Errorf("answers under way were cut off: %w", err)
 }

@@ -106,7 +106,7 @@ func TestCloseCuts(t *testing.T) {
 	<-began
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Close(now); !errors.Is(err, context.Canceled) {
+	if err := s.Close(now); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "cut off") {
 		t.Errorf("Close: %v", err)
 	}
 	select {
@@ -183,7 +183,7 @@ func TestLog(t *testing.T) {
 	}
 	call(h, "POST", "/v1/chat/completions", goodChat, "X-Api-Key", "secret-key")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	if len(lines) != 2 || !strings.Contains(lines[0], "prompt=10 hit=4 recompute=0 new=6 generated=2") || !strings.Contains(lines[1], "param=messages") {
+	if len(lines) != 2 || !strings.Contains(lines[0], "prompt=10 hit=4 recompute=1 new=5 generated=2") || !strings.Contains(lines[1], "param=messages") {
 		t.Errorf("the log is\n%s", out.String())
 	}
 	if strings.Contains(out.String(), "secret") {

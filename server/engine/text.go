@@ -33,10 +33,12 @@ func (a *answer) flush() string {
 
 func (a *answer) release(text string, last bool) string {
 	a.held += text
-	cut := len(a.held)
+	cut, end := len(a.held), len(a.held)+1
 	for _, stop := range a.stops {
-		if i := strings.Index(a.held, stop); i >= 0 && (i < cut || !a.stopped) {
-			cut, a.stopped = min(i, cut), true
+		// The one that is complete first wins, not the one that starts first: so pieces of any length cut alike.
+		i := strings.Index(a.held, stop)
+		if e := i + len(stop); i >= 0 && (e < end || e == end && i < cut) {
+			cut, end, a.stopped = i, e, true
 		}
 	}
 	if !a.stopped && !last {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"reprise/kvcache"
@@ -21,7 +22,7 @@ import (
 // the row whatever happened.
 func (e *Engine) Turn(ctx context.Context, req Request, emit func(Event) error) (*Result, error) {
 	t := e.begin(req, emit)
-	err := t.run(ctx)
+	err := t.survive(ctx)
 	return t.finish(err)
 }
 
@@ -65,8 +66,22 @@ func (e *Engine) begin(req Request, emit func(Event) error) *turn {
 	return t
 }
 
+// survive makes an error of a panic, so that a row is written and the turn's place is given up.
+func (t *turn) survive(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in turn %s: %v\n%s", t.row.TurnID, p, debug.Stack())
+		}
+	}()
+	return t.run(ctx)
+}
+
 func (t *turn) run(ctx context.Context) error {
 	if err := t.assemble(ctx); err != nil {
+		return err
+	}
+	// Adapters open their stream on this: a client that waits in the queue has its headers.
+	if err := t.emit(Event{Prompt: len(t.prompt.IDs)}); err != nil {
 		return err
 	}
 	leave, err := t.admit(ctx)

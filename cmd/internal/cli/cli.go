@@ -82,6 +82,7 @@ func group(cmd *cobra.Command, later map[string]int) {
 		}
 		return usagef("%s (`%s --help` lists them)", text, c.CommandPath())
 	}
+	cmd.SuggestionsMinimumDistance = 2 // edits that a near name may be away
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 

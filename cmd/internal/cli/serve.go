@@ -81,7 +81,11 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := free(f.addr); err != nil {
+	key := f.key
+	if key == "" {
+		key = os.Getenv(keyVariable)
+	}
+	if err := free(f.addr, key); err != nil {
 		return err
 	}
 	home, err := hub.Home()
@@ -97,10 +101,6 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer e.Close()
-	key := f.key
-	if key == "" {
-		key = os.Getenv(keyVariable)
-	}
 	s, err := api.NewServer(api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log})
 	if err != nil {
 		return err
@@ -112,13 +112,18 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	return serve(ctx, s, log)
 }
 
-// free finds a port that is taken before seconds are spent on loading.
-func free(addr string) error {
+// free finds what the server would refuse before seconds are spent on loading: a port that is taken, or an address
+// that others reach without showing a key.
+func free(addr, key string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; choose another with --addr", addr, err)
 	}
-	return l.Close()
+	defer l.Close()
+	if a, ok := l.Addr().(*net.TCPAddr); key == "" && !(ok && a.IP.IsLoopback()) {
+		return fmt.Errorf("--addr %s can be reached from other machines: set --api-key (or %s), or listen on 127.0.0.1", addr, keyVariable)
+	}
+	return nil
 }
 
 // ready is the one line that says where the server is.

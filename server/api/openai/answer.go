@@ -15,11 +15,12 @@ import (
 // answer runs the turn and answers as the request wants it.
 func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) error {
 	c.TurnID = engine.NewTurnID()
+	w.Header().Set(wire.TurnHeader, c.TurnID)
 	h := head{ID: f.prefix() + strings.TrimPrefix(c.TurnID, "turn_"), Created: time.Now().Unix(), Model: a.model().Name}
 	if c.stream {
 		return a.stream(w, r, c, f, h)
 	}
-	res, err := a.turns.Run(r.Context(), w.Header(), c.Request, nil)
+	res, err := a.turns.Run(r.Context(), c.Request, nil)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, 
 	defer cancel()
 	s := wire.NewStream(w, f.opening(h), f.piece(h, "", nil), cancel)
 	defer s.Close()
-	res, err := a.turns.Run(ctx, w.Header(), c.Request, func(ev engine.Event) error {
+	res, err := a.turns.Run(ctx, c.Request, func(ev engine.Event) error {
 		if ev.Text == "" {
 			return s.Open()
 		}

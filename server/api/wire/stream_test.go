@@ -40,6 +40,7 @@ func TestStreamIsNeverSilent(t *testing.T) {
 		time.Sleep(Silence + time.Millisecond)
 		seen("two silences later", `data: "opening"`, `data: "a<b"`, `data: "silent"`, `data: "silent"`)
 		s.Close()
+		s.keepAlive() // as one that was on its way
 		time.Sleep(time.Minute)
 		seen("after Close", `data: "opening"`, `data: "a<b"`, `data: "silent"`, `data: "silent"`)
 		if got := w.Header().Get("Content-Type"); got != "text/event-stream" {

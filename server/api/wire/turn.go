@@ -30,7 +30,7 @@ type Route struct {
 	Handle func(w http.ResponseWriter, r *http.Request) error
 }
 
-// TurnHeader names the turn's row in the ledger.
+// TurnHeader names the turn's row in the ledger. It is set before the turn runs, since a stream's headers leave early.
 const TurnHeader = "X-Reprise-Turn"
 
 // Turns runs turns for the adapters: so many at a time, each with a line in the log.
@@ -59,10 +59,9 @@ func (t *Turns) Enter() (leave func(), err error) {
 	}
 }
 
-// Run runs one turn, whose id (req.TurnID) the reply's headers announce, and logs it. The log has counts and times, never a
+// Run runs one turn and logs it. The log has counts and times, never a
 // text: also a refusal's message may quote one.
-func (t *Turns) Run(ctx context.Context, h http.Header, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
-	h.Set(TurnHeader, req.TurnID)
+func (t *Turns) Run(ctx context.Context, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
 	start := time.Now()
 	res, err := t.engine.Turn(ctx, req, emit)
 	if res == nil {

@@ -86,8 +86,8 @@ func (e *Engine) Requests() []engine.Request {
 	return append([]engine.Request(nil), e.requests...)
 }
 
-// Words is the script of an answer in pieces: a prompt of 10 tokens, 4 of them reused, and a token for each word
-// and the end.
+// Words is the script of an answer in pieces: a prompt of 10 tokens, 5 of them known and 4 reused, and a token for
+// each word and the end.
 func Words(words ...string) Script {
 	return func(_ context.Context, e *Engine, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
 		if err := emit(engine.Event{Prefilled: 10, Prompt: 10}); err != nil {
@@ -111,10 +111,10 @@ func (e *Engine) Finish(req engine.Request, text string, generated int) *engine.
 	}
 	row := ledger.Row{
 		TurnID: req.TurnID, SessionID: session, Time: time.Now().UTC(), Model: e.Loaded.Name, Purpose: ledger.PurposeTurn,
-		PromptTokens: some(10), LookupRequestedTokens: some(10), MatchedTokens: some(4), LookupHitTokens: some(4),
-		L0HitTokens: some(4), L1HitTokens: some(0), L2HitTokens: some(0), LowerHitTokens: some(0), RecomputeTokens: some(0),
-		NewTokens: some(6), PrefillTokens: some(6), UnprefilledTokens: some(0), GeneratedTokens: some(generated),
-		LimitedBy: ledger.Some(ledger.LimitNone), MissReason: ledger.Some(ledger.MissNone),
+		PromptTokens: some(10), LookupRequestedTokens: some(10), MatchedTokens: some(5), LookupHitTokens: some(4),
+		L0HitTokens: some(4), L1HitTokens: some(0), L2HitTokens: some(0), LowerHitTokens: some(0), RecomputeTokens: some(1),
+		NewTokens: some(5), PrefillTokens: some(6), UnprefilledTokens: some(0), GeneratedTokens: some(generated),
+		LimitedBy: ledger.Some(ledger.LimitSliding), MissReason: ledger.Some(ledger.MissNoSnapshot),
 		FinishReason: ledger.Some(ledger.FinishStop),
 	}
 	row = e.ledger.Record(row)

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// every calls fn with each command of the tree.
+func every(cmd *cobra.Command, fn func(*cobra.Command)) {
+	fn(cmd)
+	for _, sub := range cmd.Commands() {
+		if !sub.Hidden {
+			every(sub, fn)
+		}
+	}
+}
+
+func TestEveryCommandHelps(t *testing.T) {
+	var paths []string
+	every(newRoot(), func(c *cobra.Command) {
+		path := c.CommandPath()
+		paths = append(paths, path)
+		r := command(t, append(strings.Fields(path)[1:], "--help")...)
+		if r.code != 0 || r.stderr != "" {
+			t.Errorf("%s --help: exit code %d, %s", path, r.code, r.stderr)
+		}
+		if c.Short == "" || !strings.Contains(c.Example, "reprise ") || !strings.Contains(r.stdout, c.Example) {
+			t.Errorf("%s --help shows no example of it:\n%s", path, r.stdout)
+		}
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" {
+				return
+			}
+			known := len(f.Annotations[phaseKey]) == 1 && slices.ContainsFunc(phases, func(p struct {
+				phase phase
+				title string
+			}) bool {
+				return string(p.phase) == f.Annotations[phaseKey][0]
+			})
+			if !known || f.Usage == "" || !strings.Contains(r.stdout, "--"+f.Name+" ") && !strings.Contains(r.stdout, "--"+f.Name+"\n") {
+				t.Errorf("%s --help does not say what --%s changes, in which phase", path, f.Name)
+			}
+		})
+	})
+	for _, want := range []string{"run", "serve", "logits", "bench speed", "doctor", "models ls", "models inspect", "models import", "version"} {
+		if !slices.Contains(paths, "reprise "+want) {
+			t.Errorf("there is no reprise %s", want)
+		}
+	}
+}
+
+// The flags that interface.md names, as far as this build has them.
+func TestFlagsOfTheContract(t *testing.T) {
+	want := map[string]string{
+		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device keep-packed ctx chat-template follow-up",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device keep-packed threads log-level",
+		"reprise logits":        "model tokens out chunk decode",
+		"reprise bench speed":   "prompt gen json repeat",
+		"reprise doctor":        "json",
+		"reprise models import": "dialect out",
+	}
+	every(newRoot(), func(c *cobra.Command) {
+		for _, name := range strings.Fields(want[c.CommandPath()]) {
+			if c.Flags().Lookup(name) == nil {
+				t.Errorf("%s has no --%s", c.CommandPath(), name)
+			}
+		}
+		delete(want, c.CommandPath())
+	})
+	for path := range want {
+		t.Errorf("there is no %s", path)
+	}
+}
+
+func TestFlagsStandUnderTheirPhase(t *testing.T) {
+	text := command(t, "run", "--help").stdout
+	at := -1
+	for _, part := range []string{"\nLoad", "--ctx", "\nAssemble", "--raw", "\nPlan", "--no-reuse", "\nDecode", "--temp", "\nOutput", "--json"} {
+		i := strings.Index(text, part)
+		if i < at {
+			t.Fatalf("%q does not follow what should stand before it:\n%s", part, text)
+		}
+		at = i
+	}
+}

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+
+	"reprise/cmd/internal/tiny"
+)
+
+func TestUsageErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"frobnicate", `"frobnicate"`},
+		{"rum", "did you mean run"},
+		{"models lst", "did you mean ls"},
+		{"bench nothing", `"nothing"`},
+		{"run --nonsense x", "--nonsense"},
+		{"run --temp hot x", "--temp"},
+		{"run --temp -1 x", "temperature"},
+		{"run --top-p 1.5 x", "top_p"},
+		{"run --max-tokens -1 x", "--max-tokens"},
+		{"run --device abacus x", "--device abacus"},
+		{"run --ctx -1 x", "--ctx"},
+		{"run --threads -1 x", "--threads"},
+		{"run --think --no-think x", "--think and --no-think"},
+		{"run two words", "quote"},
+		{"run", "no prompt"},
+		{"run --json", "need a prompt"},
+		{"serve here", "no argument"},
+		{"serve --max-output -1", "--max-output"},
+		{"serve --log-level loud", "--log-level loud"},
+		{"logits --out x", "--tokens"},
+		{"logits --tokens x", "--out"},
+		{"logits --tokens x --out y --chunk -1", "--chunk"},
+		{"logits --tokens x --out y --decode -1", "--decode"},
+		{"bench speed --prompt 0", "--prompt 0"},
+		{"bench speed --prompt ten", "--prompt"},
+		{"bench speed --gen 1", "--gen 1"},
+		{"bench speed --repeat 0", "--repeat 0"},
+		{"bench speed --ctx 512", "--prompt 512"},
+		{"models inspect a b", "one model"},
+		{"models import", "one GGUF file"},
+		{"doctor everything", "no argument"},
+		{"version --yaml", "--yaml"},
+	} {
+		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitUsage, tt.want) })
+	}
+}
+
+// What the contract names and this build lacks is refused by name, which is no mistake of the user's.
+func TestWhatComesLaterIsRefusedByName(t *testing.T) {
+	for _, tt := range []struct{ args, want string }{
+		{"plan", "reprise plan is not built yet"},
+		{"report DIR", "reprise report"},
+		{"cache ls", "reprise cache"},
+		{"connect hermes", "reprise connect"},
+		{"selftest", "reprise selftest"},
+		{"guide", "reprise guide"},
+		{"bench loop", "bench loop"},
+		{"bench agents", "bench agents"},
+		{"models pull a/b", "hf download"},
+		{"models rm a", "models rm"},
+		{"models quantize a", "models quantize"},
+		{"models synth a", "models synth"},
+		{"run --image cat.png x", "--image"},
+		{"serve --cache-disk /tmp", "--cache-disk"},
+		{"serve --l2 redis://h", "--l2"},
+		{"serve --force-tool a@b", "--force-tool"},
+		{"serve --model a --model b", "more than one model"},
+		{"bench speed --synth c.json", "--synth"},
+	} {
+		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitError, tt.want) })
+	}
+}
+
+func TestCommandsThatLoadNothing(t *testing.T) {
+	t.Setenv("REPRISE_HOME", t.TempDir())
+	dir := tiny.Copy(t, "tiny-q4")
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"version"}, 0, "MLX 0."},
+		{[]string{"version", "--json"}, 0, `"mlx": "0.`},
+		{[]string{}, 0, "Commands:"},
+		{[]string{"models"}, 0, "inspect"},
+		{[]string{"models", "ls", "--json"}, 0, `"models": [`},
+		{[]string{"models", "inspect", dir}, 0, "gemma3_text"},
+		{[]string{"models", "inspect", "--json", dir}, 0, `"supported": true`},
+	} {
+		r := command(t, tt.args...)
+		if r.code != tt.code || r.stderr != "" || !strings.Contains(r.stdout, tt.want) {
+			t.Errorf("%v: exit code %d, stderr %q, stdout\n%s", tt.args, r.code, r.stderr, r.stdout)
+		}
+	}
+	// The tiny checkpoint has no tokenizer: doctor tells, and fails with a line behind its report.
+	r := command(t, "doctor", "--device", "cpu", "--addr", "127.0.0.1:0", "--model", dir)
+	if r.code != exitError || !strings.Contains(r.stdout, "PROBLEM  tokenizer") || !strings.Contains(r.stderr, "1 of") {
+		t.Errorf("doctor: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
