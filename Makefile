@@ -38,6 +38,7 @@ test: build
 check-darwin: ## cross-compiles and links for macOS arm64, every symbol resolved
 	@third_party/setup.sh darwin
 	@. third_party/build/darwin.sh && go build -ldflags "-s -w -extldflags '-Wl,-rpath,@executable_path/../lib/reprise/mlx/lib'" -o bin/reprise-darwin-arm64 ./cmd/reprise && go vet ./...
+	@rm -f -- -.o # zig leaves it when cgo asks which flags it knows
 	@file bin/reprise-darwin-arm64 2>/dev/null || true
 
 bench: build ## this runner beside its peers

@@ -63,7 +63,7 @@ func (s *Server) survive(next http.Handler) http.Handler {
 			switch {
 			case p == nil:
 				return
-			case p == http.ErrAbortHandler: // meant
+			case p == http.ErrAbortHandler: //nolint:errorlint // a recovered value, and meant
 				panic(p)
 			}
 			s.log.Error("panic in a handler", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))

@@ -119,7 +119,7 @@ func free(addr, key string) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; choose another with --addr", addr, err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	if a, ok := l.Addr().(*net.TCPAddr); key == "" && !(ok && a.IP.IsLoopback()) {
 		return fmt.Errorf("--addr %s can be reached from other machines: set --api-key (or %s), or listen on 127.0.0.1", addr, keyVariable)
 	}

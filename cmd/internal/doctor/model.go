@@ -97,7 +97,7 @@ func (r *Report) tokenizer(dir string) {
 		r.add("tokenizer", Problem, "download or import the checkpoint again: it needs tokenizer.json", "%v", err)
 		return
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }()
 	if eos := t.EOS(); len(eos) == 0 {
 		r.add("tokenizer", Problem, "set eos_token_id in generation_config.json", "no id ends a text")
 	} else {

@@ -54,6 +54,6 @@ func (r *Report) port(addr string) {
 		r.add("port", Warning, "stop what listens there, or choose another with `reprise serve --addr`", "%s is not free: %v", addr, err)
 		return
 	}
-	l.Close()
+	_ = l.Close()
 	r.ok("port", "%s is free", addr)
 }
