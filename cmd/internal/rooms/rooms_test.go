@@ -31,9 +31,9 @@ var rooms = map[string][]string{
 	"server/schedule": {"mlx", "model"},
 	"server/engine":   {"mlx", "kvcache/state", "model", "kvcache", "kvcache/ledger", "server/prompt", "server/schedule"},
 	// Adapters also name the types that a Request is made of: messages, sampling parameters, generation defaults.
-	"server/api":      {"server/engine", "kvcache/ledger", "model/chat", "model/sample", "model/hub"},
-	"server/dash":     {"server/engine", "kvcache/ledger"},
-	"server/metrics":  {"server/engine", "kvcache/ledger"},
+	"server/api":     {"server/engine", "kvcache/ledger", "model"},
+	"server/dash":    {"server/engine", "kvcache/ledger"},
+	"server/metrics": {"server/engine", "kvcache/ledger"},
 	"cmd": {"mlx", "kvcache/state", "model", "kvcache", "kvcache/ledger", "server/prompt", "server/schedule", "server/engine",
 		"server/api", "server/dash", "server/metrics"},
 }
