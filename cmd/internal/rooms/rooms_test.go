@@ -30,10 +30,9 @@ var rooms = map[string][]string{
 	"server/prompt":   {"model"},
 	"server/schedule": {"mlx", "model"},
 	"server/engine":   {"mlx", "kvcache/state", "model", "kvcache", "kvcache/ledger", "server/prompt", "server/schedule"},
-	// Adapters also name the types that a Request is made of: messages, sampling parameters, generation defaults.
-	"server/api":     {"server/engine", "kvcache/ledger", "model"},
-	"server/dash":    {"server/engine", "kvcache/ledger"},
-	"server/metrics": {"server/engine", "kvcache/ledger"},
+	"server/api":      {"server/engine", "kvcache/ledger", "model"},
+	"server/dash":     {"server/engine", "kvcache/ledger"},
+	"server/metrics":  {"server/engine", "kvcache/ledger"},
 	"cmd": {"mlx", "kvcache/state", "model", "kvcache", "kvcache/ledger", "server/prompt", "server/schedule", "server/engine",
 		"server/api", "server/dash", "server/metrics"},
 }
@@ -200,7 +199,7 @@ func TestTableIsAnOrder(t *testing.T) {
 	}{
 		{"mlx", "mlx/safetensors", true}, {"kvcache/state", "mlx", true}, {"kvcache", "kvcache/state", false}, {"kvcache", "mlx", false},
 		{"kvcache/tier", "kvcache", true}, {"kvcache/ledger/footprint", "kvcache/ledger", true}, {"model/gemma3", "kvcache", false}, {"model/gemma3", "model/nn", true},
-		{"server/prompt", "mlx", false}, {"server/schedule", "server/engine", false}, {"server/api/openai", "model/chat", true}, {"server/api/openai", "mlx", false},
+		{"server/prompt", "mlx", false}, {"server/schedule", "server/engine", false}, {"server/api/openai", "model/chat", false},
 		{"server/api/openai", "kvcache/ledger", true}, {"server/api/openai", "kvcache", false}, {"server/engine", "server/api", false},
 		{"cmd/internal/run", "server/api/openai", true}, {"mlx", "model", false}, {"model", "other", false},
 	} {
