@@ -37,16 +37,6 @@ var rooms = map[string][]string{
 		"server/api", "server/dash", "server/metrics"},
 }
 
-// exceptions are imports that the table does not allow and that stand all the same, by importing and imported
-// folder. Each wants a decision: change the code, or the design's table. One that nobody needs any more fails.
-var exceptions = map[[2]string]string{
-	{"server/api/openai", "model/chat"}:       "engine.Request takes the messages as model/chat has them",
-	{"server/api/openai", "model/chat/jinja"}: "tools and arguments keep their key order as jinja's values",
-	{"server/api/openai", "model/sample"}:     "engine.Request takes sampling parameters as model/sample has them",
-	{"server/api/openai", "model/hub"}:        "the defaults of generation_config.json are hub's type",
-	{"server/api/wire/wiretest", "model/hub"}: "the same, for tests",
-}
-
 // roomOf is the room of a folder relative to the root, "" when it lies in none.
 func roomOf(dir string) string {
 	for dir != "." {
@@ -137,7 +127,7 @@ func hasText(c *ast.CommentGroup) bool { return c != nil && strings.TrimSpace(c.
 
 // Imports go upwards in the design's table only. Tests may import what they like.
 func TestImportOrder(t *testing.T) {
-	crossed, excepted := 0, map[[2]string]bool{}
+	crossed := 0
 	for dir, files := range packages(t) {
 		if roomOf(dir) == "" {
 			t.Errorf("%s holds Go files and lies in no room: the top level is fixed (design.md)", dir)
@@ -152,20 +142,10 @@ func TestImportOrder(t *testing.T) {
 				if roomOf(to) != roomOf(dir) {
 					crossed++
 				}
-				p, pair := problem(dir, to), [2]string{dir, to}
-				switch {
-				case p == "":
-				case exceptions[pair] != "":
-					excepted[pair] = true
-				default:
+				if p := problem(dir, to); p != "" {
 					t.Errorf("%s imports %s, which %s", f.name, name, p)
 				}
 			}
-		}
-	}
-	for pair := range exceptions {
-		if !excepted[pair] {
-			t.Errorf("the exception of %s for %s is not needed any more: remove it", pair[0], pair[1])
 		}
 	}
 	if crossed < 20 {
@@ -199,7 +179,7 @@ func TestTableIsAnOrder(t *testing.T) {
 	}{
 		{"mlx", "mlx/safetensors", true}, {"kvcache/state", "mlx", true}, {"kvcache", "kvcache/state", false}, {"kvcache", "mlx", false},
 		{"kvcache/tier", "kvcache", true}, {"kvcache/ledger/footprint", "kvcache/ledger", true}, {"model/gemma3", "kvcache", false}, {"model/gemma3", "model/nn", true},
-		{"server/prompt", "mlx", false}, {"server/schedule", "server/engine", false}, {"server/api/openai", "model/chat", false},
+		{"server/prompt", "mlx", false}, {"server/schedule", "server/engine", false}, {"server/api/openai", "server/prompt", false}, {"server/dash", "model", false},
 		{"server/api/openai", "kvcache/ledger", true}, {"server/api/openai", "kvcache", false}, {"server/engine", "server/api", false},
 		{"cmd/internal/run", "server/api/openai", true}, {"mlx", "model", false}, {"model", "other", false},
 	} {
