@@ -35,7 +35,7 @@ func newDoctor() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVarP(&o.Model, "model", "m", "", "the model to look at; the small one when none is named")
+	fs.StringVarP(&o.Model, "model", "m", "", "the `MODEL` to look at; the small one when none is named")
 	fs.StringVar(&o.Device, "device", "auto", "`auto|cpu|gpu`: the device to look at")
 	fs.IntVar(&o.Context, "ctx", 0, "the context to compare with what the model was trained for")
 	fs.StringVar(&o.Addr, "addr", api.DefaultAddr, "`HOST:PORT` that should be free for the server")

@@ -210,5 +210,5 @@ func TestServeFindsATakenPort(t *testing.T) {
 func TestServeNeedsAKeyBeyondLoopback(t *testing.T) {
 	withModel(t)
 	t.Setenv("REPRISE_API_KEY", "")
-	command(t, "serve", "--device", "cpu", "--addr", "0.0.0.0:0").refused(t, exitError, "0.0.0.0:0", "--api-key")
+	command(t, "serve", "--device", "cpu", "--addr", "0.0.0.0:0").refused(t, exitError, "--addr 0.0.0.0:0", "--api-key")
 }

@@ -29,7 +29,7 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 }
 
 func (f *engineFlags) addModel(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.model, "model", "m", "", "folder, name or hub id of the model; the small one that `make build` imported when none is named")
+	cmd.Flags().StringVarP(&f.model, "model", "m", "", "folder, name or hub id of the `MODEL`; when none is named, the small one that the set-up imported")
 	marked(cmd, inLoad, "model")
 }
 

@@ -55,7 +55,7 @@ func newLogits() *cobra.Command {
 		},
 	}
 	fs := cmd.Flags()
-	fs.StringVarP(&o.Model, "model", "m", "", "folder, name or hub id of the model; the small one when none is named")
+	fs.StringVarP(&o.Model, "model", "m", "", "folder, name or hub id of the `MODEL`; the small one when none is named")
 	fs.StringVar(&tokens, "tokens", "", "`IDS.json`: a plain array of token ids")
 	fs.StringVar(&out, "out", "", "the safetensors `FILE` to write")
 	fs.IntVar(&o.Chunk, "chunk", 0, "cut the prefill into calls of `N` tokens; 0 is one call")

@@ -49,7 +49,7 @@ func newServe() *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	fs := cmd.Flags()
-	fs.StringArrayVarP(&f.models, "model", "m", nil, "folder, name or hub id of the model; the small one that `make build` imported when none is named")
+	fs.StringArrayVarP(&f.models, "model", "m", nil, "folder, name or hub id of the `MODEL`; when none is named, the small one that the set-up imported")
 	marked(cmd, inLoad, "model")
 	f.engineFlags.add(cmd)
 	f.addTemplate(cmd)
