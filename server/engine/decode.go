@@ -13,8 +13,8 @@ import (
 // prefill feeds what the state lacks of the prompt, cut on the absolute grid, and leaves the first token in
 // t.next, on its way on the device.
 func (t *turn) prefill(ctx context.Context) error {
-	start := time.Now()
-	defer func() { t.row.PrefillMs = ledger.Ms(time.Since(start)) }()
+	t.prefillStart = time.Now()
+	defer func() { t.row.PrefillMs = ledger.Ms(time.Since(t.prefillStart)) }() // of one that breaks off; see decode
 	ids := t.prompt.IDs
 	t.state.Reserve(len(ids) + min(t.maxTokens, 256))
 	for at := t.hit; at < len(ids); {
@@ -65,6 +65,10 @@ func (t *turn) decode(ctx context.Context) error {
 		}
 		t.result.IDs = append(t.result.IDs, int32(id))
 		t.times = append(t.times, time.Now())
+		if len(t.times) == 1 {
+			// The last chunk was only sent out by prefill: it is computed when its token is here.
+			t.row.PrefillMs = ledger.Ms(t.times[0].Sub(t.prefillStart))
+		}
 		end := slices.Contains(t.model.eos, int32(id))
 		event := Event{IDs: []int32{int32(id)}, Prefilled: len(t.prompt.IDs), Prompt: len(t.prompt.IDs)}
 		if !end {

@@ -45,8 +45,10 @@ type turn struct {
 	broken    bool         // a forward call failed: the state is worthless
 	next      mlx.Array    // the token under way
 	times     []time.Time  // of the tokens
-	usage     usage
-	window    *footprint.Window
+
+	prefillStart time.Time
+	usage        usage
+	window       *footprint.Window
 
 	row    ledger.Row
 	result Result
