@@ -140,6 +140,7 @@ write_env() {
   [ "$os" = Darwin ] || ld="$ld -L$blas/lib -Wl,-rpath,$blas/lib"
   # Keep the wheel's layout: libmlx finds its LAPACK (and its metallib) beside itself.
   cat > "$build/env.sh.tmp" <<ENV
+export REPRISE_BUILD_CACHE="$cache"
 export CGO_ENABLED=1
 export CGO_CFLAGS="-O2 -I$mlxc/include"
 export CGO_CXXFLAGS="-O2 -std=c++20 -I$mlxc/include -I$mlxheaders/mlx/include"
