@@ -1,11 +1,9 @@
 package state
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"testing"
 
 	"reprise/mlx"
 )
@@ -15,23 +13,6 @@ const (
 	testQueries = 4 // query heads: two share a KV head
 	testDim     = 8
 )
-
-// onWorker runs fn on a CPU worker and fails the test on an error or a leaked array.
-func onWorker(t *testing.T, fn func(s *mlx.Scope) error) {
-	t.Helper()
-	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Do(context.Background(), fn); err != nil {
-		t.Fatal(err)
-	}
-	if n := mlx.LiveArrays(); n != before {
-		t.Fatalf("%d arrays leaked", n-before)
-	}
-}
 
 // token is what one position writes: a row for each head, keys and values.
 type token struct{ k, v [testHeads][testDim]float32 }

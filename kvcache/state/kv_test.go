@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 )
 
 // layersUnderTest are a layer of each kind and window, 0 being full attention.
@@ -22,7 +23,7 @@ func TestAppendGivesTheRowsThatTheQueriesSee(t *testing.T) {
 	for _, window := range layersUnderTest {
 		for seed := range uint64(3) {
 			t.Run(fmt.Sprintf("window=%d/seed=%d", window, seed), func(t *testing.T) {
-				onWorker(t, func(s *mlx.Scope) error {
+				mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 					l, o := newLayer(window), newOracle(window, seed)
 					defer l.Free()
 					capacities := map[int64]bool{}
@@ -58,7 +59,7 @@ func TestChunkingsOfOneSequenceAgree(t *testing.T) {
 		{1, 600, 1, 7}, {300, 300, 1},
 	} {
 		t.Run(fmt.Sprint(chunks), func(t *testing.T) {
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				l, o := NewSliding(window), newOracle(window, 7)
 				defer l.Free()
 				for _, T := range chunks {
@@ -73,7 +74,7 @@ func TestChunkingsOfOneSequenceAgree(t *testing.T) {
 }
 
 func TestMaskKinds(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, c := range []struct {
 			window, before, T int
 			mode              string
@@ -125,7 +126,7 @@ func checkBand(s *mlx.Scope, mask mlx.Array, n, T, window int) error {
 func TestTrimsAtRandomOffsets(t *testing.T) {
 	for _, window := range layersUnderTest {
 		t.Run(fmt.Sprintf("window=%d", window), func(t *testing.T) {
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				l, o := newLayer(window), newOracle(window, 42)
 				defer l.Free()
 				trims, refused := 0, 0
@@ -173,7 +174,7 @@ func firstHeld(l KV) int {
 }
 
 func TestTrimOutsideTheSequence(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, window := range layersUnderTest {
 			l, o := newLayer(window), newOracle(window, 3)
 			if err := step(s, l, o, 5); err != nil {
@@ -200,7 +201,7 @@ func TestTrimOutsideTheSequence(t *testing.T) {
 
 // A window keeps enough for a trim by `slack` tokens whatever the chunks were.
 func TestShortTrimsOfAWindowAreAlwaysPossible(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		l, o := NewSliding(8), newOracle(8, 5)
 		defer l.Free()
 		for range 400 {
@@ -220,7 +221,7 @@ func TestShortTrimsOfAWindowAreAlwaysPossible(t *testing.T) {
 // The bits of an attention do not depend on how often the window moved.
 func TestMovedWindowHasTheBitsOfAFreshOne(t *testing.T) {
 	const window, total = 16, 1500
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		o := newOracle(window, 9)
 		tokens, q := o.extend(total), o.queries(1)
 		attend := func(l *SlidingKV, chunks func() int) (mlx.Array, error) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 )
 
 // feed appends T rows of zeros [1, heads, T, dim] in a scope of its own and computes something from every row
@@ -35,7 +36,7 @@ func TestBytesAreWhatMLXAllocates(t *testing.T) {
 		{"sliding, moved", NewSliding(512), mlx.BFloat16, 0, []int{600, 552, 1}, 832},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				mlx.ClearCache()
 				before := mlx.ReadMemory().Active
 				st := New(c.layer)
@@ -77,7 +78,7 @@ func TestDecodeStepsCopyNoBuffer(t *testing.T) {
 		{"sliding, with a second handle", NewSliding(rows), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				st := New(c.layer)
 				defer st.Free()
 				st.Reserve(rows)
@@ -115,7 +116,7 @@ func TestDecodeStepsCopyNoBuffer(t *testing.T) {
 // is done. That takes a model of some depth; a toy of one layer does copy.
 func TestPipelinedStepsCopyNoBuffer(t *testing.T) {
 	const layers, heads, dim, rows = 24, 2, 64, 2048
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		var kinds []Layer
 		for range layers / 2 {
 			kinds = append(kinds, NewGrowing(), NewSliding(rows))

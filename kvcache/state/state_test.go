@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 )
 
 // advance feeds T tokens to every layer and then to the state, as a model's Forward does.
@@ -18,7 +19,7 @@ func advance(s *mlx.Scope, st *State, os []*oracle, T int) error {
 }
 
 func TestStateKeepsItsLayersTogether(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		st := New(NewSliding(8), NewGrowing(), NewSliding(8))
 		defer st.Free()
 		os := []*oracle{newOracle(8, 1), newOracle(0, 2), newOracle(8, 3)}
@@ -58,7 +59,7 @@ func TestStateKeepsItsLayersTogether(t *testing.T) {
 }
 
 func TestAdvanceNamesTheLayerThatStandsElsewhere(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		st := New(NewGrowing(), NewSliding(8))
 		defer st.Free()
 		if err := step(s, st.KV(0), newOracle(0, 1), 4); err != nil {
@@ -73,7 +74,7 @@ func TestAdvanceNamesTheLayerThatStandsElsewhere(t *testing.T) {
 }
 
 func TestFreeGivesEverythingBack(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		before := mlx.LiveArrays()
 		st := New(NewGrowing(), NewSliding(8))
 		if err := advance(s, st, []*oracle{newOracle(0, 1), newOracle(8, 2)}, 20); err != nil {

@@ -1,7 +1,6 @@
 package gemma3_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 	"reprise/model"
 	"reprise/model/arch"
 	"reprise/model/probe"
@@ -32,13 +32,7 @@ const tolerance, tie = 1e-4, 1e-4
 // withModel loads a checkpoint in float32 on the CPU device and checks that nothing leaks.
 func withModel(t *testing.T, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
 	t.Helper()
-	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	err = w.Do(context.Background(), func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		m, err := arch.Load(s, dir, weights.Options{Dtype: mlx.Float32, Widen: widen})
 		if err != nil {
 			return err
@@ -46,12 +40,6 @@ func withModel(t *testing.T, dir string, widen bool, fn func(s *mlx.Scope, m mod
 		defer m.Free()
 		return fn(s, m)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := mlx.LiveArrays() - before; n != 0 {
-		t.Fatalf("%d arrays leaked", n)
-	}
 }
 
 func TestTinyCheckpointsAgreeWithMLXLM(t *testing.T) {

@@ -14,11 +14,11 @@ func (in *Inspection) WriteText(out io.Writer) error {
 	in.writeState(w)
 	fmt.Fprintf(w, "\ncomponent\ttensors\tbytes\n")
 	for _, c := range in.Components {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", c.Name, c.Tensors, sizeText(c.Bytes))
+		fmt.Fprintf(w, "%s\t%d\t%s\n", c.Name, c.Tensors, SizeText(c.Bytes))
 	}
 	fmt.Fprintf(w, "\nstored as\ttensors\tbytes\tparameters\n")
 	for _, f := range in.Formats {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", f.Format, f.Tensors, sizeText(f.Bytes), countText(f.Parameters))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", f.Format, f.Tensors, SizeText(f.Bytes), countText(f.Parameters))
 	}
 	for _, note := range in.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", note)
@@ -39,7 +39,7 @@ func (in *Inspection) writeHead(w io.Writer) {
 	if len(in.Architectures) > 0 {
 		line("architecture", "%s", strings.Join(in.Architectures, ", "))
 	}
-	line("weights", "%s in %d tensors, %s parameters", sizeText(in.Bytes), in.Tensors, countText(in.Parameters))
+	line("weights", "%s in %d tensors, %s parameters", SizeText(in.Bytes), in.Tensors, countText(in.Parameters))
 	if in.DType != "" {
 		line("dtype", "%s", in.DType)
 	}
@@ -67,12 +67,12 @@ func (in *Inspection) writeState(w io.Writer) {
 	}
 	fmt.Fprintf(w, "layers\t%d: %s\n", in.Layers, strings.Join(kinds, ", "))
 	fmt.Fprintf(w, "\nstate\tbf16\tf32\n")
-	fmt.Fprintf(w, "full layers, a token\t%s\t%s\n", sizeText(in.State.TokenBF16), sizeText(in.State.TokenF32))
+	fmt.Fprintf(w, "full layers, a token\t%s\t%s\n", SizeText(in.State.TokenBF16), SizeText(in.State.TokenF32))
 	if in.State.WindowBF16 > 0 {
-		fmt.Fprintf(w, "windows of %d, at most\t%s\t%s\n", in.Window, sizeText(in.State.WindowBF16), sizeText(in.State.WindowF32))
+		fmt.Fprintf(w, "windows of %d, at most\t%s\t%s\n", in.Window, SizeText(in.State.WindowBF16), SizeText(in.State.WindowF32))
 	}
 	if in.State.Recurrent > 0 {
-		fmt.Fprintf(w, "recurrent\t%s\t\n", sizeText(in.State.Recurrent))
+		fmt.Fprintf(w, "recurrent\t%s\t\n", SizeText(in.State.Recurrent))
 	}
 }
 
@@ -83,7 +83,8 @@ func idsText(ids []int32) string {
 	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint(ids)), ", "), "[]")
 }
 
-func sizeText(n int64) string {
+// SizeText is a size in decimal units: "1.07 GB".
+func SizeText(n int64) string {
 	switch {
 	case n >= 1e9:
 		return fmt.Sprintf("%.2f GB", float64(n)/1e9)

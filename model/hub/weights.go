@@ -119,7 +119,7 @@ func looseShards(dir string) ([]string, error) {
 		files = append(files, path) // ReadDir sorts by name
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no model.safetensors and no %s: the download is incomplete, or the weights are of another format (only safetensors are read)", dir, indexName)
+		return nil, fmt.Errorf("%s has no model.safetensors and no %s: the weights are missing: the download is incomplete, or the weights are of another format (only safetensors are read)", dir, indexName)
 	}
 	return files, nil
 }
@@ -131,9 +131,9 @@ func absence(path string, err error) string {
 		return "which cannot be read: " + err.Error()
 	}
 	if target, err := os.Readlink(path); err == nil {
-		return fmt.Sprintf("which is a link to %s, which is absent: finish the download", target)
+		return fmt.Sprintf("which is a link to %s, which is absent: the download is incomplete, finish it", target)
 	}
-	return "which is absent: finish the download"
+	return "which is absent: the download is incomplete, finish it"
 }
 
 func (w *Weights) readHeaders() error {

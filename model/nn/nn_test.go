@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,24 +9,8 @@ import (
 
 	"reprise/kvcache/state"
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 )
-
-// onWorker runs fn on a CPU worker and fails the test on an error or a leaked array.
-func onWorker(t *testing.T, fn func(s *mlx.Scope) error) {
-	t.Helper()
-	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Do(context.Background(), fn); err != nil {
-		t.Fatal(err)
-	}
-	if n := mlx.LiveArrays(); n != before {
-		t.Fatalf("%d arrays leaked", n-before)
-	}
-}
 
 // random are n normal values, the same for a seed.
 func random(seed uint64, n int) []float32 {
@@ -80,7 +63,7 @@ func TestRoPE(t *testing.T) {
 		return func(i int) float64 { return scale * math.Pow(base, -2*float64(i)/float64(dims)) }
 	}
 	wavelengths := []float32{1, 2.5, 7, 30, 100, 333, 1000, 9000} // MLX divides the position by them
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, c := range []struct {
 			name      string
 			rope      RoPE
@@ -113,7 +96,7 @@ func TestGELUTanh(t *testing.T) {
 		v := float64(v)
 		want[i] = v / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(v+0.044715*v*v*v)))
 	}
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		if err := near(s, GELUTanh(s, mlx.New(s, x, len(x))), []int{len(x)}, want, 2e-6); err != nil {
 			t.Error(err)
 		}
@@ -154,7 +137,7 @@ func attend(q, k, v []float32, heads, kvHeads, T, rows, dim int, scale float64, 
 
 func TestAttend(t *testing.T) {
 	const heads, kvHeads, dim, rows = 4, 2, 8, 11
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		odd := make([]bool, 3*rows)
 		for i := range odd {
 			odd[i] = i%2 == 1 || i%rows == 0
@@ -196,7 +179,7 @@ func TestRMSNorm(t *testing.T) {
 			want[row*width+i] = plain[row*width+i] * float64(w[i])
 		}
 	}
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		a := mlx.New(s, x, 1, T, width)
 		if err := near(s, (&RMSNorm{W: mlx.New(s, w, width), Eps: eps}).Forward(s, a), []int{1, T, width}, want, 1e-5); err != nil {
 			t.Error(err)
@@ -211,7 +194,7 @@ func TestRMSNorm(t *testing.T) {
 func TestHeads(t *testing.T) {
 	const T, heads, dim = 3, 2, 4
 	x := random(7, T*heads*dim)
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		want := make([]float64, len(x))
 		for i := range T {
 			for h := range heads {
@@ -249,7 +232,7 @@ func matrices(s *mlx.Scope, values []float32, out, in int) (map[string]Matrix, e
 
 func TestMatrixMultipliesAndLooksUp(t *testing.T) {
 	const T, out, in = 3, 12, 128
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		ms, err := matrices(s, random(8, out*in), out, in)
 		if err != nil {
 			return err
@@ -297,7 +280,7 @@ func TestMatrixMultipliesAndLooksUp(t *testing.T) {
 
 // No layer changes the dtype of what it is given.
 func TestLayersKeepTheDtype(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, dtype := range []mlx.Dtype{mlx.Float32, mlx.BFloat16, mlx.Float16} {
 			x := s.AsType(mlx.New(s, random(11, 2*64), 1, 1, 2, 64), dtype)
 			flat := s.Reshape(x, []int{1, 2, 64})

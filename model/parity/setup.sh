@@ -3,7 +3,7 @@
 # Does nothing when it is there and was made from this requirements.txt. Prints the path of its python, alone on stdout.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-cache=${REPRISE_BUILD_CACHE:-$HOME/.cache/reprise-build}
+cache=${REPRISE_BUILD_CACHE:-$(cat "$here/../../third_party/build/cache" 2>/dev/null || echo "$HOME/.cache/reprise-build")}
 venv=$cache/parity-venv
 want=$(cksum <"$here/requirements.txt")
 

@@ -1,7 +1,6 @@
 package sample
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 )
 
 // vectors is testdata/filters.json; its README says what the fields mean and who computed them.
@@ -51,26 +51,9 @@ func loadVectors(t *testing.T) vectors {
 	return v
 }
 
-// onWorker runs fn on a CPU worker and fails the test on an error or a leaked array.
-func onWorker(t *testing.T, fn func(s *mlx.Scope) error) {
-	t.Helper()
-	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Do(context.Background(), fn); err != nil {
-		t.Fatal(err)
-	}
-	if n := mlx.LiveArrays(); n != before {
-		t.Fatalf("%d arrays leaked", n-before)
-	}
-}
-
 func TestFilterKeepsTheReferencesIDs(t *testing.T) {
 	v := loadVectors(t)
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, c := range v.Cases {
 			if c.Temperature == 0 {
 				continue
@@ -146,7 +129,7 @@ func next(s *mlx.Scope, p Params, logits []float32, position int) (int, error) {
 
 func TestNextDrawsOnlyWhatIsKept(t *testing.T) {
 	v := loadVectors(t)
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for i, c := range v.Cases {
 			for position := range 8 {
 				id, err := next(s, c.params(uint64(i)), v.Logits[c.Logits], position)
@@ -165,7 +148,7 @@ func TestNextDrawsOnlyWhatIsKept(t *testing.T) {
 // The most probable id stays however small top_p is, also where that is less than the rounding of the sum.
 func TestTheBestIDAlwaysStays(t *testing.T) {
 	const best = 7
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, vocab := range []int{10, 1000, 262144} {
 			for _, lead := range []float32{0.01, 2, 40} { // over the largest of the others
 				rng := rand.New(rand.NewPCG(1, uint64(vocab)))
@@ -187,7 +170,7 @@ func TestTheBestIDAlwaysStays(t *testing.T) {
 }
 
 func TestGreedyIsTheFirstLargest(t *testing.T) {
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, c := range []struct {
 			logits []float32
 			want   int
@@ -223,11 +206,11 @@ func TestDrawsAreRepeatableBySeedAndPosition(t *testing.T) {
 	}
 	for _, p := range []Params{{Temperature: 0.8, Seed: 7}, {Temperature: 0.8, Seed: 7, TopK: 150}} {
 		var first []int
-		onWorker(t, func(s *mlx.Scope) (err error) {
+		mlxtest.OnWorker(t, func(s *mlx.Scope) (err error) {
 			first, err = draw(s, p, 100)
 			return err
 		})
-		onWorker(t, func(s *mlx.Scope) error { // another worker, and later positions first
+		mlxtest.OnWorker(t, func(s *mlx.Scope) error { // another worker, and later positions first
 			for _, at := range []int{163, 130, 100} {
 				if id, err := next(s, p, logits, at); err != nil || id != first[at-100] {
 					t.Errorf("%+v at %d: %d, %v, before %d", p, at, id, err, first[at-100])
@@ -275,7 +258,7 @@ func equal(a, b []int) int {
 func TestFrequenciesFollowTheProbabilities(t *testing.T) {
 	const draws = 1000
 	v := loadVectors(t)
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		tested := 0
 		for _, c := range v.Cases {
 			if c.Logits != "offset" || len(c.Kept) < 3 || c.Temperature == 1 || c.TopP == 1 || c.TopK > len(v.Logits["offset"]) {

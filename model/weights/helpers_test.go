@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -13,23 +12,6 @@ import (
 	"reprise/mlx/safetensors"
 	"reprise/model/hub"
 )
-
-// onWorker runs fn on a CPU worker and fails the test on an error or a leaked array.
-func onWorker(t *testing.T, fn func(s *mlx.Scope) error) {
-	t.Helper()
-	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Do(context.Background(), fn); err != nil {
-		t.Fatal(err)
-	}
-	if n := mlx.LiveArrays(); n != before {
-		t.Fatalf("%d arrays leaked", n-before)
-	}
-}
 
 // tensor is what a test writes: zeros but for values, where given.
 type tensor struct {

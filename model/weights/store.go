@@ -1,11 +1,7 @@
 package weights
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -41,13 +37,14 @@ type Store struct {
 // Open maps the tensors of dir's files. Nothing is read yet but the headers. load is the scope of the call;
 // owner, which lives as long as the model, gets the weights.
 func Open(load, owner *mlx.Scope, dir string, cfg *hub.Config, opts Options) (*Store, error) {
-	files, err := shards(dir)
+	// hub checks the index and every header, and that no tensor stands in two files.
+	listed, err := hub.ReadWeights(dir)
 	if err != nil {
 		return nil, err
 	}
 	st := &Store{Config: cfg, opts: opts, load: load, owner: owner, tensors: map[string]mlx.Array{}}
-	for _, f := range files {
-		tensors, _, err := load.Load(filepath.Join(dir, f))
+	for _, file := range listed.Files {
+		tensors, _, err := load.Load(file)
 		if err != nil {
 			st.Discard()
 			return nil, err
@@ -58,44 +55,6 @@ func Open(load, owner *mlx.Scope, dir string, cfg *hub.Config, opts Options) (*S
 		}
 	}
 	return st, nil
-}
-
-// shards are the names of the checkpoint's safetensors files.
-func shards(dir string) ([]string, error) {
-	const single, index = "model.safetensors", "model.safetensors.index.json"
-	raw, err := os.ReadFile(filepath.Join(dir, index))
-	if errors.Is(err, os.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, single)); err != nil {
-			return nil, fmt.Errorf("%s has neither %s nor %s: the weights are missing", dir, single, index)
-		}
-		return []string{single}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var idx struct {
-		WeightMap map[string]string `json:"weight_map"`
-	}
-	if err := json.Unmarshal(raw, &idx); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, index), err)
-	}
-	if len(idx.WeightMap) == 0 {
-		return nil, fmt.Errorf("%s has no weight_map: the download is incomplete, or it is another kind of file", filepath.Join(dir, index))
-	}
-	var files []string
-	for tensor, f := range idx.WeightMap {
-		if f != filepath.Base(f) {
-			return nil, fmt.Errorf("%s: tensor %s is said to be in %q, which is not a file of this folder", index, tensor, f)
-		}
-		if !slices.Contains(files, f) {
-			if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
-				return nil, fmt.Errorf("%s names %s, which is not there: the download is incomplete", index, f)
-			}
-			files = append(files, f)
-		}
-	}
-	slices.Sort(files)
-	return files, nil
 }
 
 // Dtype is that of activations.

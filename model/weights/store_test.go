@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/mlx/mlxtest"
 	"reprise/mlx/safetensors"
 	"reprise/model/nn"
 )
@@ -53,7 +54,7 @@ func TestAGoodCheckpointLoads(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s/widen=%v", name, widen), func(t *testing.T) {
 				dir, cfg := checkpoint(t, quantized, tensors)
-				onWorker(t, func(s *mlx.Scope) error {
+				mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 					return load(s, dir, cfg, Options{Dtype: mlx.Float32, Widen: widen}, toy)
 				})
 			})
@@ -91,7 +92,7 @@ func TestBadCheckpointsNameTheTensor(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir, cfg := checkpoint(t, c.block, c.tensors)
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				err := load(s, dir, cfg, Options{Dtype: mlx.Float32, Widen: true}, toy)
 				mentions(t, err, c.want...)
 				return nil
@@ -115,7 +116,7 @@ func mentions(t *testing.T, err error, want ...string) {
 
 func TestOnlyTheFirstErrorIsReported(t *testing.T) {
 	dir, cfg := checkpoint(t, quantized, without("norm.weight", "embed.weight"))
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		err := load(s, dir, cfg, Options{Dtype: mlx.Float32}, toy)
 		mentions(t, err, "norm.weight")
 		if strings.Contains(err.Error(), "embed") {
@@ -162,7 +163,7 @@ func TestBadFilesAreNamed(t *testing.T) {
 			dir := t.TempDir()
 			cfg := config(t, dir, quantized)
 			c.spoil(t, dir)
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				mentions(t, load(s, dir, cfg, Options{Dtype: mlx.Float32}, toy), c.want...)
 				return nil
 			})
@@ -172,7 +173,7 @@ func TestBadFilesAreNamed(t *testing.T) {
 
 func TestRenameAndMap(t *testing.T) {
 	dir, cfg := checkpoint(t, "", []tensor{{"text.a", safetensors.F32, []int64{3}, []float32{1, 2, 3}}, f32("vision.b", 1000)})
-	onWorker(t, func(s *mlx.Scope) error {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		return load(s, dir, cfg, Options{Dtype: mlx.BFloat16}, func(st *Store) {
 			st.Rename(func(name string) string {
 				inner, ok := strings.CutPrefix(name, "text.")
@@ -238,8 +239,8 @@ func TestLoadPeaksAtTheWeightsPlusOneTensor(t *testing.T) {
 			}
 			dir, cfg := checkpoint(t, block, nil)
 			file := filepath.Join(dir, "model.safetensors")
-			onWorker(t, func(s *mlx.Scope) error { return writeMatrices(s, file, c.pack) })
-			onWorker(t, func(s *mlx.Scope) error {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error { return writeMatrices(s, file, c.pack) })
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 				mlx.ClearCache()
 				before := mlx.ReadMemory().Active
 				mlx.ResetPeak()

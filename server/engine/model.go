@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"reprise/kvcache"
@@ -43,7 +44,7 @@ type Model struct {
 	eos       []int32
 	grid      int
 	live      *kvcache.Live // under Engine.mu
-	loaded    bool          // a turn has reported LoadTime
+	reported  atomic.Bool   // a turn has reported LoadTime
 }
 
 // Info describes the network.

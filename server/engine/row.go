@@ -79,8 +79,7 @@ func (t *turn) tokens() {
 // speeds are the times of the phases.
 func (t *turn) speeds() {
 	r := &t.row
-	if !t.model.loaded {
-		t.model.loaded = true
+	if t.model.reported.CompareAndSwap(false, true) {
 		r.WeightsLoadMs = ledger.Ms(t.model.LoadTime)
 	}
 	if ms, ok := r.PrefillMs.Get(); ok && ms > 0 && t.prefilled > 0 {

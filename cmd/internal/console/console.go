@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"reprise/model/hub"
 )
 
 // IsTerminal says whether a stream is a terminal. The null device is a character device too, and none.
@@ -32,17 +34,7 @@ func Dim(on bool, text string) string {
 }
 
 // Bytes is a size in decimal units: "1.07 GB".
-func Bytes(n int64) string {
-	switch {
-	case n >= 1e9:
-		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	case n >= 1e4:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	}
-	return fmt.Sprintf("%d B", n)
-}
+func Bytes(n int64) string { return hub.SizeText(n) }
 
 // Count is a number with its thousands apart: "32,768".
 func Count(n int) string {
