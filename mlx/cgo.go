@@ -2,8 +2,8 @@ package mlx
 
 /*
 #cgo CFLAGS: -std=c11
-#cgo linux LDFLAGS: -lreprise_blas -lmlxc -lmlx -lstdc++ -lm
-#cgo darwin LDFLAGS: -lmlxc -lmlx -lc++
+#cgo linux LDFLAGS: -lreprise_blas -lreprise_kernels -lmlxc -lmlx -lstdc++ -lm
+#cgo darwin LDFLAGS: -lreprise_kernels -lmlxc -lmlx -lc++
 #include <stdlib.h>
 #include "mlx/c/mlx.h"
 */

@@ -2,6 +2,7 @@ package mlx
 
 /*
 #include "capture.h"
+#include "kernels/primitives.h"
 #include "mlx/c/mlx.h"
 */
 import "C"
@@ -31,6 +32,8 @@ var ErrClosed = errors.New("mlx worker is closed")
 // Worker is the one goroutine, locked to one OS thread, on which MLX runs.
 type Worker struct {
 	device Device
+	opts   Options
+	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
 	jobs   chan job
 	quit   chan struct{}
 	done   chan struct{}
@@ -57,10 +60,24 @@ func BestDevice() Device {
 	return CPU
 }
 
-// Start starts a worker whose ops run on device. A process has one; tests and `reprise logits`, which wants
+// Options are those of the CPU device; the zero value is the default.
+type Options struct {
+	// Threads compute the products; 0 is one for each physical core.
+	Threads int
+	// Int8 rounds what enters a product with quantized weights to 8 bits per row and block of 32 columns: faster,
+	// and less exact (products.h has the bound).
+	Int8 bool
+	// Plain leaves the kernels out: MLX's own ops, the reference that the kernels are compared with.
+	Plain bool
+}
+
+// Start starts a worker whose ops run on device, with the default options.
+func Start(device Device) (*Worker, error) { return StartWith(device, Options{}) }
+
+// StartWith starts a worker whose ops run on device. A process has one; tests and `reprise logits`, which wants
 // the CPU device whatever the machine has, may start their own.
-func Start(device Device) (*Worker, error) {
-	w := &Worker{device: device, jobs: make(chan job), quit: make(chan struct{}), done: make(chan struct{})}
+func StartWith(device Device, opts Options) (*Worker, error) {
+	w := &Worker{device: device, opts: opts, jobs: make(chan job), quit: make(chan struct{}), done: make(chan struct{})}
 	ready := make(chan error)
 	go w.loop(ready)
 	if err := <-ready; err != nil {
@@ -104,6 +121,7 @@ func (w *Worker) loop(ready chan<- error) {
 		return
 	}
 	defer C.mlx_stream_free(stream)
+	defer w.closePool(stream)
 	for {
 		select {
 		case j := <-w.jobs:
@@ -128,7 +146,23 @@ func (w *Worker) openStream() (C.mlx_stream, error) {
 	if C.mlx_set_default_device(device) != 0 || C.mlx_get_default_stream(&stream, device) != 0 {
 		return stream, lastError("open stream on " + w.device.String())
 	}
+	if w.device == CPU && w.opts.Threads > 0 {
+		setBLASThreads(w.opts.Threads)
+	}
+	if w.device == CPU && !w.opts.Plain {
+		if w.pool = C.reprise_pool_new(C.int(w.opts.Threads), -1); w.pool == nil {
+			return stream, errors.New("the system gives no threads for the CPU device's products; lower --threads")
+		}
+	}
 	return stream, nil
+}
+
+// closePool waits for what is still computed: its products run on the pool.
+func (w *Worker) closePool(stream C.mlx_stream) {
+	if w.pool != nil {
+		C.mlx_synchronize(stream)
+		C.reprise_pool_free(w.pool)
+	}
 }
 
 func (w *Worker) runJob(stream C.mlx_stream, fn func(*Scope) error) (err error) {

@@ -12,7 +12,7 @@ darwin() {
   macmlx=$cache/mlx-metal-$(pin pypi mlx-metal version)-darwin-$(keyof $(pin pypi mlx-metal sha))
   once "$macmlx" darwin_mlx
   [ -d "$sources" ] || once "$sources" mlxc_sources
-  sdk=$cache/darwin-$(keyof "$zigdir" "$macmlx" "$(pin crate mlx-sys sha)" "$(pin gomod github.com/daulet/tokenizers version)" "$(key "$here"/darwin/* "$here/darwin.sh" "$here/mlxc/format_compat.h")")
+  sdk=$cache/darwin-$(keyof "$zigdir" "$macmlx" "$(pin crate mlx-sys sha)" "$(pin gomod github.com/daulet/tokenizers version)" "$(key "$here"/darwin/* "$here/darwin.sh" "$here/mlxc/format_compat.h" "$root"/mlx/kernels/*.h "$root"/mlx/kernels/*.cpp)")
   once "$sdk" darwin_sdk "$zigdir/ziglang/zig" "$target" "$macmlx"
   mkdir -p "$build"; link "$sdk" darwin; link "$macmlx" darwin-mlx
   cat > "$build/darwin.sh" <<ENV
@@ -49,4 +49,5 @@ darwin_sdk() {
   } > "$out/lib/libtokenizers.tbd"
   "$out/bin/cc" -c "$here/darwin/rusage_layout.c" -o "$out/rusage_layout.o" && rm "$out/rusage_layout.o"
   compile_mlxc "$sources/mlx-c" "$macmlx/mlx/include" "$out/bin/c++" "$out/bin/ar" "$out"
+  compile_kernels "$macmlx/mlx/include" "$out/include" "$out/bin/c++" "$out/bin/ar" "$out"
 }

@@ -96,6 +96,17 @@ compile_mlxc() {
   $ar rcs "$out/lib/libmlxc.a" "$out"/obj/*.o && rm -rf "$out/obj"
 }
 
+# compile_kernels MLX_INCLUDE MLXC_INCLUDE CXX AR OUT: mlx/kernels, the CPU device's products, as a library of its own, so that a
+# second clone need not compile them again. primitives.cpp meets MLX's headers; the rest is plain C++.
+compile_kernels() {
+  local inc=$1 cinc=$2 cxx=$3 ar=$4 out=$5
+  say "compiling the CPU kernels"
+  mkdir -p "$out/obj" "$out/lib"
+  ls "$root"/mlx/kernels/*.cpp | grep -vE '/(test|bench)_' | xargs -P "$jobs" -I{} sh -c \
+    "$cxx"' -std=c++20 -O2 -g0 -fPIC -w -pthread -isystem "'"$inc"'" -isystem "'"$cinc"'" -c "$1" -o "'"$out"'/obj/$(basename "$1" .cpp).o"' _ {}
+  $ar rcs "$out/lib/libreprise_kernels.a" "$out"/obj/*.o && rm -rf "$out/obj"
+}
+
 compile_tokenizers() {
   local out=$1 mod; mod=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
   say "compiling the tokenizers library (about two minutes, once)"
@@ -132,11 +143,12 @@ paths() {
   mlxc=$cache/mlxc-$(keyof "$(pin crate mlx-sys sha)" "$mlxheaders" "$compiler" "$(key "$here/mlxc/format_compat.h")")
   tok=$cache/tokenizers-$(keyof "$(pin gomod github.com/daulet/tokenizers version)" "$(cargo --version)" "$os" "$arch")
   blas=$cache/blas-$(keyof "$(wheel scipy-openblas32)" "$(key "$here/blas/forward.c")" "$compiler")
+  kernels=$cache/kernels-$(keyof "$mlxc" "$compiler" "$(key "$root"/mlx/kernels/*.h "$root"/mlx/kernels/*.cpp)")
   gguf=$cache/gguf-$(pin file gemma-3-270m-q4_k_m.gguf sha | cut -c1-12)
 }
 
 write_env() {
-  local ld="-L$mlxc/lib -L$tok/lib -L$mlx/mlx/lib -Wl,-rpath,$mlx/mlx/lib"
+  local ld="-L$kernels/lib -L$mlxc/lib -L$tok/lib -L$mlx/mlx/lib -Wl,-rpath,$mlx/mlx/lib"
   [ "$os" = Darwin ] || ld="$ld -L$blas/lib -Wl,-rpath,$blas/lib"
   # Keep the wheel's layout: libmlx finds its LAPACK (and its metallib) beside itself.
   cat > "$build/env.sh.tmp" <<ENV
@@ -158,6 +170,7 @@ host() {
   [ "$mlxheaders" = "$mlx" ] || once "$mlxheaders" pip_install_into mlx-cpu
   [ -d "$mlxc" ] || once "$sources" mlxc_sources
   once "$mlxc" compile_mlxc "$sources/mlx-c" "$mlxheaders/mlx/include" c++ ar
+  once "$kernels" compile_kernels "$mlxheaders/mlx/include" "$mlxc/include" c++ ar
   once "$tok" compile_tokenizers
   if [ "$os" = Linux ]; then
     if [ ! -d "$blas" ]; then
@@ -169,7 +182,7 @@ host() {
   fi
   once "$gguf" assemble_gguf
   mkdir -p "$build/models"
-  link "$mlx" mlx; link "$mlxc" mlxc; link "$tok" tokenizers
+  link "$mlx" mlx; link "$mlxc" mlxc; link "$kernels" kernels; link "$tok" tokenizers
   link "$gguf/gemma-3-270m-q4_k_m.gguf" models/gemma-3-270m-q4_k_m.gguf
   printf '%s\n' "$cache" > "$build/cache"
   write_env

@@ -33,13 +33,16 @@ func (w *SlidingKV) Reserve(int) {}
 // reach is the number of earlier rows that the next query sees.
 func (w *SlidingKV) reach() int { return min(w.used, w.window-1) }
 
-// Mask is nothing for one query, causal while no query's window is full, and an array otherwise.
+// Mask is nothing for one query, causal while no query's window is full, and otherwise the window, as a number where
+// the device's attention takes one and as an array elsewhere.
 func (w *SlidingKV) Mask(s *mlx.Scope, T int) Mask {
 	switch n := w.reach(); {
 	case T == 1:
 		return Mask{}
 	case n+T <= w.window:
 		return Mask{Mode: "causal"}
+	case s.Kernels():
+		return Mask{Mode: "causal", Window: w.window}
 	default:
 		return Mask{Mode: "array", Array: bandMask(s, n, T, w.window)}
 	}

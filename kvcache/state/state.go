@@ -45,8 +45,9 @@ type KV interface {
 
 // Mask is what attention takes: no mask, the causal mode, or an array [T, rows], true where a query may look.
 type Mask struct {
-	Mode  string // "", "causal" or "array"
-	Array mlx.Array
+	Mode   string // "", "causal" or "array"
+	Array  mlx.Array
+	Window int // with "causal": a query sees so many rows up to its own; 0: all
 }
 
 // State is what all layers of a model remember, at one offset.

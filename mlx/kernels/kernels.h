@@ -44,6 +44,35 @@ struct Outputs {
   int count;
 };
 
+// One key/value head of an attention: rows of `dim` floats, strides in floats.
+struct AttentionHead {
+  const float *k, *v;
+  int64_t k_row, v_row;
+  int64_t rows, dim;
+  float scale;
+};
+
+constexpr int64_t max_head_dim = 1024;  // bounds the sums that a thread keeps on its stack
+
+// What stands between the products (elementwise.h, attention.h).
+struct LayerKernels {
+  void (*gate_row)(bool gelu, const float *gate, const float *up, int64_t n, float *y);
+  void (*norm_row)(const float *x, const float *w, float eps, const float *add, int64_t n, float *y);
+  void (*add_row)(const float *a, const float *b, int64_t n, float *y);
+  void (*rotate_row)(float *x, const float *cosine, const float *sine, int64_t half);
+
+  void (*attend_rows)(const AttentionHead &h, const float *const *q, int count, int64_t r0, int64_t n, float *parts);
+  void (*merge_parts)(const float *parts, int64_t count, int64_t stride, int64_t dim, float *y);
+
+  int64_t tile_rows, panel;  // queries of a tile; keys, and columns of values, of a panel
+  size_t (*tile_floats)(int64_t dim);
+  void (*key_panel)(const AttentionHead &h, int64_t r0, float *panel);
+  void (*value_panel)(const AttentionHead &h, int64_t d0, int64_t r0, int64_t r1, float *panel);
+  void (*attend_tile)(const AttentionHead &h, const float *k_panels, const float *v_panels, int64_t panel_rows,
+                      const float *const *queries, const int64_t *from, const int64_t *to, int64_t count,
+                      float *const *y, float *scratch);
+};
+
 struct Kernels {
   const char *name;
   int float_tile, float_panel;      // rows of x and of W that a float micro-kernel takes
@@ -62,6 +91,8 @@ struct Kernels {
   // One tile of x times one panel, columns k0..k1; adds to y unless k0 is 0.
   void (*multiply)(int format, const Activations &a, int64_t t, const void *panel, int64_t k0, int64_t k1,
                    const Outputs &y, int64_t n0, int count, bool integer);
+
+  LayerKernels layer;
 };
 
 // Null where the compiler's target or the processor lacks the level.
@@ -69,6 +100,9 @@ const Kernels *plain_kernels();
 const Kernels *avx2_kernels();
 const Kernels *avx512_kernels();
 const Kernels *neon_kernels();
+
+// The level in use: the best that the processor has, or REPRISE_CPU_LEVEL's.
+const Kernels &kernels();
 
 // Columns per slice of a float panel: slice and tile of x together fit a first-level cache of 32 KB.
 constexpr int64_t float_k_slice = 256;

@@ -4,6 +4,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <cmath>
+#include <initializer_list>
 #include <type_traits>
 
 #include "target.h"

@@ -5,6 +5,8 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
+#include <cmath>
+#include <initializer_list>
 #include <type_traits>
 
 namespace reprise {
@@ -26,6 +28,13 @@ struct Vec {
   static inline F add(F a, F b) { return vaddq_f32(a, b); }
   static inline F mul(F a, F b) { return vmulq_f32(a, b); }
   static inline F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
+  static inline F max(F a, F b) { return vmaxq_f32(a, b); }
+  static inline F min(F a, F b) { return vminq_f32(a, b); }
+  static inline F div(F a, F b) { return vdivq_f32(a, b); }
+  static inline F shift_exponent(F a, F n) {
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a), vshlq_n_s32(vreinterpretq_s32_f32(n), 23)));
+  }
+  static inline float top(F a) { return vmaxvq_f32(a); }
   static inline float sum(F a) { return vaddvq_f32(a); }
   static inline F load_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
   static inline F load_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }

@@ -1,6 +1,7 @@
 // The level without vector instructions: what every other level is compared with, and what runs
 // where none fits.
 #include <cmath>
+#include <initializer_list>
 #include <type_traits>
 
 #include "kernels.h"
@@ -34,6 +35,25 @@ struct Vec {
   static inline F add(F a, F b) { return each([&](int i) { return a.at[i] + b.at[i]; }); }
   static inline F mul(F a, F b) { return each([&](int i) { return a.at[i] * b.at[i]; }); }
   static inline F fma(F a, F b, F c) { return each([&](int i) { return a.at[i] * b.at[i] + c.at[i]; }); }
+  static inline F max(F a, F b) { return each([&](int i) { return a.at[i] > b.at[i] ? a.at[i] : b.at[i]; }); }
+  static inline F min(F a, F b) { return each([&](int i) { return a.at[i] < b.at[i] ? a.at[i] : b.at[i]; }); }
+  static inline F div(F a, F b) { return each([&](int i) { return a.at[i] / b.at[i]; }); }
+  static inline F shift_exponent(F a, F n) {
+    return each([&](int i) {
+      uint32_t bits, shift;
+      std::memcpy(&bits, &a.at[i], 4);
+      std::memcpy(&shift, &n.at[i], 4);
+      bits += shift << 23;
+      float r;
+      std::memcpy(&r, &bits, 4);
+      return r;
+    });
+  }
+  static inline float top(F a) {
+    float t = a.at[0];
+    for (float x : a.at) t = x > t ? x : t;
+    return t;
+  }
   static inline float sum(F a) {
     float s = 0;
     for (float x : a.at) s += x;

@@ -16,6 +16,8 @@ static inline void store_tile(typename V::F (*acc)[Vectors], const Outputs &y, i
 #include "matvec.h"
 #include "gemm.h"
 #include "pack.h"
+#include "elementwise.h"
+#include "attention.h"
 
 template <typename Body>
 static inline void with_format(int format, Body &&body) {
@@ -71,6 +73,8 @@ struct Level {
   static constexpr Kernels table(const char *name) {
     static_assert(T::float_tile <= 16 && T::integer_tile <= 16, "Outputs holds 16 rows");
     return {name,     T::float_tile, T::float_panel, T::integer_tile, T::integer_panel,
-            pack_any, matvec_any,    panel_bytes,    unpack_any,      multiply_any};
+            pack_any, matvec_any,    panel_bytes,    unpack_any,      multiply_any,
+            {gate_row<V>, norm_row<V>, add_row<V>, rotate_row<V>, attend_rows<V>, merge_parts<V>, tile_rows<T>, T::float_panel,
+             tile_floats<T>, key_panel<V, T>, value_panel<T>, attend_tile<V, T>}};
   }
 };

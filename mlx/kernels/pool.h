@@ -57,6 +57,7 @@ class Pool {
 
   // Held for a whole product: loops and scratch belong to one caller at a time.
   std::mutex &product_mutex() { return product_; }
+  static constexpr int slots = 24;
   Scratch &shared_scratch(int slot) { return shared_[slot]; }
   Scratch &thread_scratch(int thread) { return per_thread_[thread]; }
 
@@ -83,7 +84,7 @@ class Pool {
 
   std::mutex product_;
   int spin_us_;
-  Scratch shared_[4];
+  Scratch shared_[slots];
   std::vector<Scratch> per_thread_;
   std::vector<std::thread> workers_;
 };

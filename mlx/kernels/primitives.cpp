@@ -2,12 +2,15 @@
 // products.cpp when it is evaluated.
 #include "primitives.h"
 
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "arrays.h"
 #include "mlx/allocator.h"
 #include "mlx/array.h"
 #include "mlx/backend/cpu/encoder.h"
@@ -16,60 +19,74 @@
 #include "mlx/primitives.h"
 #include "mlx/utils.h"
 
+namespace reprise {
+
+reprise_weights quantized_weights(const mx::array &x, const mx::array &w, const mx::array &scales, const mx::array *biases,
+                                  int group, int bits, const std::string &mode, bool gathered) {
+  reprise_weights f{};
+  f.kind = mode == "affine"  ? REPRISE_AFFINE
+           : mode == "mxfp4" ? REPRISE_MXFP4
+           : mode == "nvfp4" ? REPRISE_NVFP4
+                             : throw std::invalid_argument("mode '" + mode + "': affine, mxfp4 or nvfp4");
+  f.bits = f.kind == REPRISE_AFFINE ? bits : 4;
+  f.group = f.kind == REPRISE_AFFINE ? group : f.kind == REPRISE_MXFP4 ? 32 : 16;
+  const auto fail = [&](const char *what) -> void {
+    throw std::invalid_argument(std::string(what) + ": x " + text(x.shape()) + ", w " + text(w.shape()) + ", scales " +
+                                text(scales.shape()) + ", " + mode + " bits " + std::to_string(f.bits) + " group " +
+                                std::to_string(f.group));
+  };
+  const int axes = gathered ? 3 : 2;
+  if (static_cast<int>(w.ndim()) != axes || static_cast<int>(scales.ndim()) != axes) fail("weights and scales have the wrong rank");
+  if (x.ndim() < (gathered ? 2u : 1u)) fail("x has too few axes");
+  if (w.dtype() != mx::uint32) fail("w must be uint32");
+  f.count = gathered ? w.shape(0) : 1;
+  f.rows = w.shape(-2);
+  f.cols = x.shape(-1);
+  if (int64_t(w.shape(-1)) * 32 != f.cols * f.bits) fail("w does not hold x's columns");
+  if (f.group < 1 || scales.shape(-2) != f.rows || int64_t(scales.shape(-1)) * f.group != f.cols) fail("scales do not fit w");
+  if (gathered && scales.shape(0) != f.count) fail("scales do not fit w");
+  if (f.kind == REPRISE_AFFINE) {
+    f.scale_type = float_type(scales.dtype(), "scales");
+    if (!biases) fail("affine weights need biases");
+    if (biases->shape() != scales.shape() || biases->dtype() != scales.dtype()) fail("biases do not fit scales");
+  } else if (scales.dtype() != mx::uint8) {
+    fail("scales must be uint8");
+  }
+  // The kernels' own limits, without buffers to check.
+  reprise_weights probe = f;
+  probe.packed = probe.scales = probe.biases = &probe;
+  if (const int code = reprise_weights_check(&probe)) fail(reprise_products_error(code));
+  return f;
+}
+
+reprise_weights dense_weights(const mx::array &x, const mx::array &w) {
+  if (x.ndim() < 1 || w.ndim() != 2 || w.shape(1) != x.shape(-1))
+    throw std::invalid_argument("dense product: x " + text(x.shape()) + " and w " + text(w.shape()) + " do not fit");
+  reprise_weights f{};
+  f.kind = REPRISE_DENSE;
+  f.scale_type = float_type(w.dtype(), "w");
+  f.count = 1;
+  f.rows = w.shape(0);
+  f.cols = w.shape(1);
+  return f;
+}
+
+size_t bind_buffers(reprise_weights &weights, const std::vector<mx::array> &inputs, size_t first) {
+  const void **buffers[] = {&weights.packed, &weights.scales, &weights.biases};
+  const size_t count = weights.kind == REPRISE_DENSE ? 1 : weights.kind == REPRISE_AFFINE ? 3 : 2;
+  for (size_t i = 0; i < count; i++) {
+    const mx::array &a = inputs[first + i];
+    if (!a.flags().row_contiguous) throw std::invalid_argument("weights, scales and biases must be row-contiguous");
+    *buffers[i] = a.data<char>();
+  }
+  return count;
+}
+
+}  // namespace reprise
+
 namespace {
 
-namespace mx = mlx::core;
-
-// mlx-c's handles hold a pointer to the C++ object.
-const mx::array &array_of(mlx_array a, const char *what) {
-  if (!a.ctx) throw std::invalid_argument(std::string(what) + " is an empty array");
-  return *static_cast<mx::array *>(a.ctx);
-}
-
-mx::Stream stream_of(mlx_stream s) {
-  if (!s.ctx) throw std::invalid_argument("empty stream");
-  const mx::Stream stream = *static_cast<mx::Stream *>(s.ctx);
-  if (stream.device != mx::Device::cpu) throw std::invalid_argument("these products run on the CPU device only");
-  return stream;
-}
-
-void set_result(mlx_array *res, mx::array value) {
-  if (res->ctx)
-    *static_cast<mx::array *>(res->ctx) = std::move(value);
-  else
-    res->ctx = new mx::array(std::move(value));
-}
-
-std::string text(const mx::Shape &shape) {
-  std::string s = "[";
-  for (auto d : shape) s += (s.size() > 1 ? "," : "") + std::to_string(d);
-  return s + "]";
-}
-
-reprise_float_type float_type(mx::Dtype t, const char *what) {
-  if (t == mx::float32) return REPRISE_F32;
-  if (t == mx::bfloat16) return REPRISE_BF16;
-  if (t == mx::float16) return REPRISE_F16;
-  throw std::invalid_argument(std::string(what) + " must be float32, bfloat16 or float16");
-}
-
-// Elements from x's start to each of its rows (all axes but the last), in row order.
-std::vector<int64_t> row_offsets(const mx::array &x) {
-  const int axes = x.ndim() - 1;
-  int64_t rows = 1;
-  for (int a = 0; a < axes; a++) rows *= x.shape(a);
-  std::vector<int64_t> offsets(rows), at(axes, 0);
-  for (int64_t r = 0, offset = 0; r < rows; r++) {
-    offsets[r] = offset;
-    for (int a = axes - 1; a >= 0; a--) {
-      offset += x.strides(a);
-      if (++at[a] < x.shape(a)) break;
-      offset -= at[a] * x.strides(a);
-      at[a] = 0;
-    }
-  }
-  return offsets;
-}
+using namespace reprise;
 
 // What the graph fixes about a product; its buffers are known when it is evaluated.
 struct Spec {
@@ -95,8 +112,20 @@ struct Task {
   const uint32_t *lhs, *rhs;      // gathered
   int64_t choices, part;          // gathered: how many, and rows of x that each takes
   float *y;
+  size_t size;                    // of y
 
+  // It runs on MLX's own thread, where nothing could catch what is thrown: a product that cannot be made, for want of
+  // memory or by an index that points nowhere, is NaN, which no answer hides.
   void operator()() const {
+    bool made = false;
+    try {
+      made = compute() == 0;
+    } catch (const std::exception &) {
+    }
+    if (!made) std::fill_n(y, size, std::numeric_limits<float>::quiet_NaN());
+  }
+
+  int compute() const {
     const int64_t K = spec.weights.cols;
     std::vector<float> columns;
     reprise_rows source{x, 1, rows.data()};
@@ -110,8 +139,8 @@ struct Task {
       }
       source = {columns.data(), 1, packed_rows.data()};
     }
-    check(spec.gathered ? gather(source) : reprise_product(spec.pool, &spec.weights, source, y, spec.weights.rows,
-                                                           static_cast<int64_t>(rows.size()), spec.activation));
+    if (spec.gathered) return gather(source);
+    return reprise_product(spec.pool, &spec.weights, source, y, spec.weights.rows, static_cast<int64_t>(rows.size()), spec.activation);
   }
 
   int gather(reprise_rows source) const {
@@ -119,7 +148,7 @@ struct Task {
     std::vector<uint32_t> which(choices * part);
     const int64_t parts = static_cast<int64_t>(rows.size()) / part;
     for (int64_t i = 0; i < choices; i++) {
-      if (lhs[i] >= parts) throw std::out_of_range("gather: lhs_indices reach beyond x");
+      if (lhs[i] >= parts) return 1;
       for (int64_t m = 0; m < part; m++) {
         row[i * part + m] = source.index[lhs[i] * part + m];
         which[i * part + m] = rhs[i];
@@ -128,10 +157,6 @@ struct Task {
     source.index = row.data();
     return reprise_product_gathered(spec.pool, &spec.weights, source, which.data(), y, spec.weights.rows,
                                     choices * part, spec.activation);
-  }
-
-  static void check(int code) {
-    if (code) throw std::runtime_error(reprise_products_error(code));
   }
 };
 
@@ -148,17 +173,12 @@ class PackedProduct : public mx::Primitive {
     Task task{};
     task.spec = spec_;
     reprise_weights &w = task.spec.weights;
-    const void **buffers[] = {&w.packed, &w.scales, &w.biases};
-    const size_t weights = spec_.weights.kind == REPRISE_DENSE ? 1 : spec_.weights.kind == REPRISE_AFFINE ? 3 : 2;
-    for (size_t i = 0; i < weights; i++) {
-      const mx::array &a = inputs[1 + i];
-      if (!a.flags().row_contiguous) throw std::invalid_argument("weights, scales and biases must be row-contiguous");
-      *buffers[i] = a.data<char>();
-    }
+    bind_buffers(w, inputs, 1);
     task.x = x.data<float>();
     task.x_step = w.cols == 1 ? 1 : x.strides(-1);
     task.rows = row_offsets(x);
     task.y = out.data<float>();
+    task.size = out.size();
     if (spec_.gathered) {
       const mx::array &lhs = inputs[inputs.size() - 2], &rhs = inputs[inputs.size() - 1];
       task.lhs = lhs.data<uint32_t>();
@@ -211,67 +231,17 @@ mx::array build(Spec spec, std::vector<mx::array> inputs, mx::Stream stream) {
   return mx::astype(y, dtype, stream);
 }
 
-// Checks the shapes of packed weights against x and the format.
-Spec quantized_spec(const std::vector<mx::array> &inputs, int group, int bits, const std::string &mode,
+Spec quantized_spec(const std::vector<mx::array> &inputs, int group, int bits, const char *mode,
                     reprise_activation activation, reprise_pool *pool, bool gathered) {
-  const mx::array &x = inputs[0], &w = inputs[1], &scales = inputs[2];
-  Spec spec{};
-  spec.activation = activation;
-  spec.pool = pool;
-  spec.gathered = gathered;
-  reprise_weights &f = spec.weights;
-  f.kind = mode == "affine"  ? REPRISE_AFFINE
-           : mode == "mxfp4" ? REPRISE_MXFP4
-           : mode == "nvfp4" ? REPRISE_NVFP4
-                             : throw std::invalid_argument("mode '" + mode + "': affine, mxfp4 or nvfp4");
-  f.bits = f.kind == REPRISE_AFFINE ? bits : 4;
-  f.group = f.kind == REPRISE_AFFINE ? group : f.kind == REPRISE_MXFP4 ? 32 : 16;
   if (!pool) throw std::invalid_argument("no thread pool");
-  const auto fail = [&](const char *what) -> void {
-    throw std::invalid_argument(std::string(what) + ": x " + text(x.shape()) + ", w " + text(w.shape()) + ", scales " +
-                                text(scales.shape()) + ", " + mode + " bits " + std::to_string(f.bits) + " group " +
-                                std::to_string(f.group));
-  };
-  const int axes = gathered ? 3 : 2;
-  if (static_cast<int>(w.ndim()) != axes || static_cast<int>(scales.ndim()) != axes) fail("weights and scales have the wrong rank");
-  if (x.ndim() < (gathered ? 2u : 1u)) fail("x has too few axes");
-  if (w.dtype() != mx::uint32) fail("w must be uint32");
-  f.count = gathered ? w.shape(0) : 1;
-  f.rows = w.shape(-2);
-  f.cols = x.shape(-1);
-  if (int64_t(w.shape(-1)) * 32 != f.cols * f.bits) fail("w does not hold x's columns");
-  if (f.group < 1 || scales.shape(-2) != f.rows || int64_t(scales.shape(-1)) * f.group != f.cols) fail("scales do not fit w");
-  if (gathered && scales.shape(0) != f.count) fail("scales do not fit w");
-  if (f.kind == REPRISE_AFFINE) {
-    f.scale_type = float_type(scales.dtype(), "scales");
-    if (inputs.size() < 4) fail("affine weights need biases");
-    if (inputs[3].shape() != scales.shape() || inputs[3].dtype() != scales.dtype()) fail("biases do not fit scales");
-  } else if (scales.dtype() != mx::uint8) {
-    fail("scales must be uint8");
-  }
-  // The kernels' own limits, without buffers to check.
-  reprise_weights probe = f;
-  probe.packed = probe.scales = probe.biases = &probe;
-  if (const int code = reprise_weights_check(&probe)) fail(reprise_products_error(code));
-  return spec;
+  const mx::array *biases = inputs.size() > 3 ? &inputs[3] : nullptr;
+  return {quantized_weights(inputs[0], inputs[1], inputs[2], biases, group, bits, mode, gathered), activation, pool, gathered};
 }
 
 std::vector<mx::array> weight_inputs(mlx_array x, mlx_array w, mlx_array scales, mlx_array biases) {
   std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w"), array_of(scales, "scales")};
   if (biases.ctx) inputs.push_back(array_of(biases, "biases"));
   return inputs;
-}
-
-// Runs what may throw, and reports as mlx-c does.
-template <typename Body>
-int guarded(Body &&body) {
-  try {
-    body();
-    return 0;
-  } catch (const std::exception &e) {
-    mlx_error("%s", e.what());
-    return 1;
-  }
 }
 
 }  // namespace
@@ -313,17 +283,8 @@ int reprise_dense_matmul(mlx_array *res, const mlx_array x, const mlx_array w, r
                          const mlx_stream s) {
   return guarded([&] {
     std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w")};
-    const mx::array &weights = inputs[1];
     if (!pool) throw std::invalid_argument("no thread pool");
-    if (inputs[0].ndim() < 1 || weights.ndim() != 2 || weights.shape(1) != inputs[0].shape(-1))
-      throw std::invalid_argument("dense product: x " + text(inputs[0].shape()) + " and w " + text(weights.shape()) + " do not fit");
-    Spec spec{};
-    spec.weights.kind = REPRISE_DENSE;
-    spec.weights.scale_type = float_type(weights.dtype(), "w");
-    spec.weights.count = 1;
-    spec.weights.rows = weights.shape(0);
-    spec.weights.cols = weights.shape(1);
-    spec.pool = pool;
+    const Spec spec{dense_weights(inputs[0], inputs[1]), REPRISE_ACT_FLOAT, pool, false};
     set_result(res, build(spec, std::move(inputs), stream_of(s)));
   });
 }

@@ -36,6 +36,40 @@ int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, con
 int reprise_dense_matmul(mlx_array *res, const mlx_array x, const mlx_array w, reprise_pool *pool,
                          const mlx_stream s);
 
+/* A matrix as above; dense when `scales` is null. */
+typedef struct {
+  mlx_array w, scales, biases;
+  int group, bits;
+  const char *mode;
+} reprise_matrix;
+
+enum { REPRISE_NO_GATE, REPRISE_GELU /* tanh form */, REPRISE_SILU };
+
+/* What stands around the products of a block. */
+typedef struct {
+  mlx_array norm;  /* [K] or null */
+  float norm_eps;  /* negative: x is not normed before */
+  int gate;        /* two products a and b become act(a)·b */
+  mlx_array post_norm; /* [N] or null */
+  float post_eps;  /* negative: the result is not normed */
+  mlx_array residual; /* added last, or null */
+} reprise_block;
+
+/* One to four products of one x, normed before, gated, normed and added to after, as `b` says. `res` gets one array
+ * for each matrix, or one with a gate; a norm or residual behind takes one result. Inside, everything is float32. */
+int reprise_products(mlx_array *res, const mlx_array x, const reprise_matrix *w, int count, const reprise_block *b,
+                     reprise_activation activation, reprise_pool *pool, const mlx_stream s);
+
+/* x [B, T, heads·dim] → [B, heads, T, dim]: each head normed (eps < 0: not) with weight `norm` [dim] or null, and its
+ * first `dims` columns rotated for positions from `offset` on (base, or wavelengths [dims/2] when given). */
+int reprise_place_heads(mlx_array *res, const mlx_array x, int heads, const mlx_array norm, float eps, int dims, float base,
+                        float scale, const mlx_array wavelengths, int offset, reprise_pool *pool, const mlx_stream s);
+
+/* Causal attention of q [B, H, T, dim], the last T of the R rows of k and v [B, KV, R, dim] → [B, T, H·dim]. A query
+ * sees the rows up to its own, or the last `window` of them when that is positive. */
+int reprise_attention(mlx_array *res, const mlx_array q, const mlx_array k, const mlx_array v, float scale, int window,
+                      reprise_pool *pool, const mlx_stream s);
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,21 +8,9 @@
 #include <vector>
 
 #include "kernels.h"
-#include "pool.h"
-
-struct reprise_pool {
-  reprise::Pool pool;
-};
+#include "layers.h"
 
 namespace reprise {
-namespace {
-
-enum Error { ok, bad_kind, bad_shape, bad_group, bad_pointer, bad_matrix, no_memory };
-
-constexpr int64_t max_cols = 65536;          // bounds the decoded scales that a thread keeps on its stack
-constexpr int64_t matvec_chunk_bytes = 49152;  // long enough to hide the claim, short enough to share evenly
-constexpr int64_t serial_pack = 16384;       // values of x below which waking a worker costs more than it saves
-constexpr int64_t m_chunk = 128;             // rows of x per chunk where panels alone are too few
 
 const Kernels &kernels() {
   static const Kernels *chosen = [] {
@@ -34,6 +22,15 @@ const Kernels &kernels() {
   }();
   return *chosen;
 }
+
+namespace {
+
+enum Error { ok, bad_kind, bad_shape, bad_group, bad_pointer, bad_matrix, no_memory };
+
+constexpr int64_t max_cols = 65536;          // bounds the decoded scales that a thread keeps on its stack
+constexpr int64_t matvec_chunk_bytes = 49152;  // long enough to hide the claim, short enough to share evenly
+constexpr int64_t serial_pack = 16384;       // values of x below which waking a worker costs more than it saves
+constexpr int64_t m_chunk = 128;             // rows of x per chunk where panels alone are too few
 
 int resolve_format(const reprise_weights &w) {
   switch (w.kind) {
@@ -99,9 +96,10 @@ struct Segment {
 
 class Product {
  public:
-  Product(Pool &pool, const Source &source, reprise_rows x, float *y, int64_t y_stride, bool integer)
+  // `member` numbers the products that run together: each has scratch of its own.
+  Product(Pool &pool, const Source &source, reprise_rows x, float *y, int64_t y_stride, bool integer, int member = 0)
       : pool_(pool), k_(kernels()), source_(source), x_(x), y_(y), y_stride_(y_stride),
-        integer_(integer && has_integer_path(source.format())) {}
+        integer_(integer && has_integer_path(source.format())), slot_(member * 4) {}
 
   // One segment after another; `order` empty means rows as they come.
   void add(int64_t matrix, int64_t begin, int64_t end) {
@@ -118,14 +116,45 @@ class Product {
   }
   std::vector<int64_t> &order() { return order_; }
 
-  void run() {
-    place(streamed_, 0, 1, rows_);
-    place(blocked_, 2, tile(), tiles_);
-    pack();
+  // Packs x, or takes it from a product of the same x that packed it in the same form.
+  void prepare(const std::vector<Product> &before) {
     cut();
-    const size_t panel = tiles_ > 0 ? k_.panel_bytes(source_.first(), integer_) : 0;
-    for (int t = 0; panel && t < pool_.threads(); t++) pool_.thread_scratch(t).get(panel);
-    pool_.run(chunks_, [&](uint32_t chunk, int thread) { compute(chunk, thread, panel); });
+    for (const Product &p : before)
+      if (p.source_.format() == source_.format() && p.integer_ == integer_) {
+        streamed_ = p.streamed_;
+        blocked_ = p.blocked_;
+        return;
+      }
+    place(streamed_, slot_, 1, rows_);
+    place(blocked_, slot_ + 2, tile(), tiles_);
+    pack();
+  }
+
+  uint32_t chunks() const { return chunks_; }
+  size_t panel_bytes() const { return tiles_ > 0 ? k_.panel_bytes(source_.first(), integer_) : 0; }
+
+  void compute(uint32_t chunk, int thread) {
+    const auto after = std::upper_bound(segments_.begin(), segments_.end(), chunk,
+                                        [](uint32_t c, const Segment &s) { return c < s.chunk; });
+    const Segment &s = *(after - 1);
+    const int64_t m_chunks = (s.tiles + s.m_step - 1) / s.m_step, c = chunk - s.chunk;
+    const int64_t n0 = c / m_chunks * s.n_step, n1 = std::min(s.w.rows, n0 + s.n_step);
+    const int64_t t0 = c % m_chunks * s.m_step, t1 = std::min(s.tiles, t0 + s.m_step);
+    if (s.streamed) {
+      const Outputs y = outputs(s, s.begin, REPRISE_MATVEC_ROWS);
+      k_.matvec(source_.format(), s.w, streamed_, s.tile, y, n0, n1, integer_);
+      return;
+    }
+    void *panel = pool_.thread_scratch(thread).get(panel_bytes());
+    const int64_t padded = s.w.padded(), slice = integer_ ? padded : float_k_slice;
+    for (int64_t k0 = 0; k0 < padded; k0 += slice) {
+      const int64_t k1 = std::min(padded, k0 + slice);
+      k_.unpack(source_.format(), s.w, n0, static_cast<int>(n1 - n0), k0, k1, panel, integer_);
+      for (int64_t t = t0; t < t1; t++) {
+        k_.multiply(source_.format(), blocked_, s.tile + t, panel, k0, k1, outputs(s, s.begin + t * tile(), tile()), n0,
+                    static_cast<int>(n1 - n0), integer_);
+      }
+    }
   }
 
  private:
@@ -204,30 +233,6 @@ class Product {
     return y;
   }
 
-  void compute(uint32_t chunk, int thread, size_t panel_bytes) {
-    const auto after = std::upper_bound(segments_.begin(), segments_.end(), chunk,
-                                        [](uint32_t c, const Segment &s) { return c < s.chunk; });
-    const Segment &s = *(after - 1);
-    const int64_t m_chunks = (s.tiles + s.m_step - 1) / s.m_step, c = chunk - s.chunk;
-    const int64_t n0 = c / m_chunks * s.n_step, n1 = std::min(s.w.rows, n0 + s.n_step);
-    const int64_t t0 = c % m_chunks * s.m_step, t1 = std::min(s.tiles, t0 + s.m_step);
-    if (s.streamed) {
-      const Outputs y = outputs(s, s.begin, REPRISE_MATVEC_ROWS);
-      k_.matvec(source_.format(), s.w, streamed_, s.tile, y, n0, n1, integer_);
-      return;
-    }
-    void *panel = pool_.thread_scratch(thread).get(panel_bytes);
-    const int64_t padded = s.w.padded(), slice = integer_ ? padded : float_k_slice;
-    for (int64_t k0 = 0; k0 < padded; k0 += slice) {
-      const int64_t k1 = std::min(padded, k0 + slice);
-      k_.unpack(source_.format(), s.w, n0, static_cast<int>(n1 - n0), k0, k1, panel, integer_);
-      for (int64_t t = t0; t < t1; t++) {
-        k_.multiply(source_.format(), blocked_, s.tile + t, panel, k0, k1, outputs(s, s.begin + t * tile(), tile()), n0,
-                    static_cast<int>(n1 - n0), integer_);
-      }
-    }
-  }
-
   Pool &pool_;
   const Kernels &k_;
   const Source &source_;
@@ -235,6 +240,7 @@ class Product {
   float *y_;
   int64_t y_stride_;
   bool integer_;
+  int slot_;
   std::vector<int64_t> order_;
   std::vector<Segment> segments_;
   int64_t rows_ = 0, tiles_ = 0;
@@ -242,33 +248,77 @@ class Product {
   uint32_t chunks_ = 0;
 };
 
-int product(reprise_pool *pool, const reprise_weights *weights, reprise_rows x, const uint32_t *which, float *y,
+// Runs products as one loop.
+void run(Pool &pool, std::vector<Product> &products) {
+  uint32_t first[REPRISE_MEMBERS + 1] = {0};
+  size_t panel = 0;
+  for (size_t i = 0; i < products.size(); i++) {
+    first[i + 1] = first[i] + products[i].chunks();
+    panel = std::max(panel, products[i].panel_bytes());
+  }
+  for (int t = 0; panel && t < pool.threads(); t++) pool.thread_scratch(t).get(panel);
+  const uint32_t all = first[products.size()];
+  if (all > Pool::max_chunks) throw std::bad_alloc();
+  pool.run(all, [&](uint32_t chunk, int thread) {
+    size_t i = 0;
+    while (chunk >= first[i + 1]) i++;
+    products[i].compute(chunk - first[i], thread);
+  });
+}
+
+int group(reprise_pool *pool, const reprise_member *members, int count, reprise_rows x, int64_t M, reprise_activation act) {
+  if (M == 0) return ok;
+  if (!pool || !members || !x.data || count < 1 || count > REPRISE_MEMBERS) return bad_pointer;
+  if (M < 0) return bad_shape;
+  Source sources[REPRISE_MEMBERS];
+  for (int i = 0; i < count; i++) {
+    if (!members[i].w || !members[i].y) return bad_pointer;
+    if (const Error e = sources[i].set(*members[i].w)) return e;
+    if (members[i].w->count != 1) return bad_matrix;
+    if (members[i].w->cols != members[0].w->cols) return bad_shape;
+  }
+  std::lock_guard<std::mutex> one_product(pool->pool.product_mutex());
+  try {
+    std::vector<Product> products;
+    products.reserve(count);
+    for (int i = 0; i < count; i++) {
+      Product p(pool->pool, sources[i], x, members[i].y, members[i].y_stride, act == REPRISE_ACT_INTEGER, i);
+      p.add(0, 0, M);
+      p.prepare(products);
+      products.push_back(std::move(p));
+    }
+    run(pool->pool, products);
+  } catch (const std::bad_alloc &) {
+    return no_memory;
+  }
+  return ok;
+}
+
+int gathered(reprise_pool *pool, const reprise_weights *weights, reprise_rows x, const uint32_t *which, float *y,
             int64_t y_stride, int64_t M, reprise_activation act) {
   if (M == 0) return ok;
   if (!pool || !weights || !x.data || !y) return bad_pointer;
   if (M < 0) return bad_shape;
   Source source;
   if (const Error e = source.set(*weights)) return e;
-  if (!which && weights->count != 1) return bad_matrix;
   std::lock_guard<std::mutex> one_product(pool->pool.product_mutex());
   try {
-    Product p(pool->pool, source, x, y, y_stride, act == REPRISE_ACT_INTEGER);
-    if (!which) {
-      p.add(0, 0, M);
-    } else {
-      std::vector<int64_t> &order = p.order();
-      order.resize(M);
-      for (int64_t m = 0; m < M; m++) {
-        if (which[m] >= weights->count) return bad_matrix;
-        order[m] = m;
-      }
-      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return which[a] < which[b]; });
-      for (int64_t begin = 0, end; begin < M; begin = end) {
-        for (end = begin + 1; end < M && which[order[end]] == which[order[begin]];) end++;
-        p.add(which[order[begin]], begin, end);
-      }
+    std::vector<Product> one;
+    one.emplace_back(pool->pool, source, x, y, y_stride, act == REPRISE_ACT_INTEGER);
+    Product &p = one[0];
+    std::vector<int64_t> &order = p.order();
+    order.resize(M);
+    for (int64_t m = 0; m < M; m++) {
+      if (which[m] >= weights->count) return bad_matrix;
+      order[m] = m;
     }
-    p.run();
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return which[a] < which[b]; });
+    for (int64_t begin = 0, end; begin < M; begin = end) {
+      for (end = begin + 1; end < M && which[order[end]] == which[order[begin]];) end++;
+      p.add(which[order[begin]], begin, end);
+    }
+    p.prepare({});
+    run(pool->pool, one);
   } catch (const std::bad_alloc &) {
     return no_memory;
   }
@@ -282,7 +332,7 @@ extern "C" {
 
 reprise_pool *reprise_pool_new(int threads, int spin_us) {
   try {
-    return new reprise_pool{{threads, spin_us}};
+    return new reprise_pool{{threads, spin_us}, {}};
   } catch (const std::exception &) {
     return nullptr;
   }
@@ -294,13 +344,19 @@ int reprise_pool_threads(const reprise_pool *pool) { return pool->pool.threads()
 
 int reprise_product(reprise_pool *pool, const reprise_weights *w, reprise_rows x, float *y, int64_t y_stride, int64_t M,
                     reprise_activation act) {
-  return reprise::product(pool, w, x, nullptr, y, y_stride, M, act);
+  const reprise_member one = {w, y, y_stride};
+  return reprise::group(pool, &one, 1, x, M, act);
+}
+
+int reprise_product_group(reprise_pool *pool, const reprise_member *members, int count, reprise_rows x, int64_t M,
+                          reprise_activation act) {
+  return reprise::group(pool, members, count, x, M, act);
 }
 
 int reprise_product_gathered(reprise_pool *pool, const reprise_weights *w, reprise_rows x, const uint32_t *which,
                              float *y, int64_t y_stride, int64_t M, reprise_activation act) {
   if (M > 0 && !which) return reprise::bad_pointer;
-  return reprise::product(pool, w, x, which, y, y_stride, M, act);
+  return reprise::gathered(pool, w, x, which, y, y_stride, M, act);
 }
 
 int reprise_weights_check(const reprise_weights *w) { return w ? reprise::Source().set(*w) : reprise::bad_pointer; }

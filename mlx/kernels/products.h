@@ -72,6 +72,20 @@ int reprise_pool_threads(const reprise_pool *pool);
 int reprise_product(reprise_pool *pool, const reprise_weights *w, reprise_rows x, float *y,
                     int64_t y_stride, int64_t M, reprise_activation act);
 
+/* One product of a group: every member takes the same x. */
+typedef struct {
+  const reprise_weights *w;
+  float *y;
+  int64_t y_stride;
+} reprise_member;
+
+#define REPRISE_MEMBERS 4
+
+/* Up to REPRISE_MEMBERS products of one x with matrices of one K, in one loop over the pool: x is prepared once for
+ * each weight format, and no thread waits between them. The same bits as one call each. */
+int reprise_product_group(reprise_pool *pool, const reprise_member *members, int count, reprise_rows x, int64_t M,
+                          reprise_activation act);
+
 /* y[m, :] = x[m, :] · W[which[m]]ᵀ: each row has its own matrix of the `count` ones. Rows need not
  * be sorted; rows of one matrix are computed together. */
 int reprise_product_gathered(reprise_pool *pool, const reprise_weights *w, reprise_rows x,

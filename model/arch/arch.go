@@ -44,11 +44,11 @@ func Load(s *mlx.Scope, dir string, opts weights.Options) (model.Model, error) {
 	return m, nil
 }
 
-// Options are the defaults for a device: float32 and widened weights on the CPU device, where that is what MLX
-// computes fast; bfloat16 and packed weights on a GPU.
-func Options(d mlx.Device, keepPacked bool) weights.Options {
+// Options are the defaults for a device: float32 activations on the CPU device, over weights as the file has them;
+// bfloat16 on a GPU.
+func Options(d mlx.Device) weights.Options {
 	if d == mlx.CPU {
-		return weights.Options{Dtype: mlx.Float32, Widen: !keepPacked}
+		return weights.Options{Dtype: mlx.Float32, AsFiled: true}
 	}
 	return weights.Options{Dtype: mlx.BFloat16}
 }

@@ -163,22 +163,20 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 func (m *Model) Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array { return m.head.Multiply(s, hidden) }
 
 func (l *layer) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
-	h := s.Add(x, l.postAttnNorm.Forward(s, l.attn.forward(s, l.inputNorm.Forward(s, x), kv, mask)))
-	return s.Add(h, l.postMLPNorm.Forward(s, l.mlp.forward(s, l.preMLPNorm.Forward(s, h))))
+	h := nn.ProjectOnto(s, x, l.attn.forward(s, x, &l.inputNorm, kv, mask), &l.attn.o, &l.postAttnNorm)
+	inner := nn.Gated(s, h, &l.preMLPNorm, mlx.GateGELU, &l.mlp.gate, &l.mlp.up)
+	return nn.ProjectOnto(s, h, inner, &l.mlp.down, &l.postMLPNorm)
 }
 
-func (a *attention) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
-	q := nn.HeadsFirst(s, a.qNorm.Forward(s, nn.Heads(s, a.q.Forward(s, x), a.heads)))
-	k := nn.HeadsFirst(s, a.kNorm.Forward(s, nn.Heads(s, a.k.Forward(s, x), a.kvHeads)))
-	v := nn.HeadsFirst(s, nn.Heads(s, a.v.Forward(s, x), a.kvHeads))
+// forward is everything up to the output's projection.
+func (a *attention) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, kv state.KV, mask state.Mask) mlx.Array {
+	qkv := nn.Project(s, x, norm, &a.q, &a.k, &a.v)
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
 	at := kv.Offset()
-	keys, values := kv.Append(s, a.rope.Forward(s, k, at), v)
-	return a.o.Forward(s, nn.Attend(s, a.rope.Forward(s, q, at), keys, values, a.scale, mask))
-}
-
-func (f *mlp) forward(s *mlx.Scope, x mlx.Array) mlx.Array {
-	return f.down.Forward(s, s.Multiply(nn.GELUTanh(s, f.gate.Forward(s, x)), f.up.Forward(s, x)))
+	q := nn.PlaceHeads(s, qkv[0], a.heads, &a.qNorm, &a.rope, at)
+	k := nn.PlaceHeads(s, qkv[1], a.kvHeads, &a.kNorm, &a.rope, at)
+	keys, values := kv.Append(s, k, nn.HeadsFirst(s, nn.Heads(s, qkv[2], a.kvHeads)))
+	return nn.Attend(s, q, keys, values, a.scale, mask)
 }

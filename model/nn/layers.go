@@ -8,10 +8,7 @@ import (
 )
 
 // RMSNorm is x·rsqrt(mean(x²)+eps)·W. Weights that a checkpoint stores as w of (1+w) are given with the 1 added.
-type RMSNorm struct {
-	W   mlx.Array // [width], or none
-	Eps float32
-}
+type RMSNorm mlx.Norm
 
 // Forward normalises the last axis.
 func (n *RMSNorm) Forward(s *mlx.Scope, x mlx.Array) mlx.Array { return s.RMSNorm(x, n.W, n.Eps) }
@@ -36,6 +33,9 @@ func (r *RoPE) Forward(s *mlx.Scope, x mlx.Array, offset int) mlx.Array {
 // Attend is scaled dot-product attention of q [1, heads, T, dim] over k and v [1, kvHeads, rows, dim], back in
 // the shape of the activations, [1, T, heads·dim].
 func Attend(s *mlx.Scope, q, k, v mlx.Array, scale float32, mask state.Mask) mlx.Array {
+	if s.Kernels() && mask.Mode != "array" {
+		return s.Attention(q, k, v, scale, mask.Window)
+	}
 	y := s.SDPA(q, k, v, scale, mask.Mode, mask.Array, mlx.Array{}, false)
 	shape := q.Shape()
 	return s.Reshape(s.Transpose(y, []int{0, 2, 1, 3}), []int{shape[0], shape[2], -1})
@@ -52,6 +52,73 @@ func Heads(s *mlx.Scope, x mlx.Array, heads int) mlx.Array {
 
 // HeadsFirst is [1, T, heads, dim] → [1, heads, T, dim].
 func HeadsFirst(s *mlx.Scope, x mlx.Array) mlx.Array { return s.Transpose(x, []int{0, 2, 1, 3}) }
+
+// Project is norm(x)·Wᵀ for matrices that share x [1, T, in], as one op where the device has one; norm may be nil.
+func Project(s *mlx.Scope, x mlx.Array, norm *RMSNorm, linears ...*Linear) []mlx.Array {
+	if matrices, ok := fusable(s, linears); ok {
+		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm)}, matrices...)
+	}
+	if norm != nil {
+		x = norm.Forward(s, x)
+	}
+	out := make([]mlx.Array, len(linears))
+	for i, l := range linears {
+		out[i] = l.Forward(s, x)
+	}
+	return out
+}
+
+// Gated is act(norm(x)·Gateᵀ)·(norm(x)·Upᵀ), the first half of a gated MLP.
+func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Linear) mlx.Array {
+	if matrices, ok := fusable(s, []*Linear{gate, up}); ok {
+		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm), Gate: act}, matrices...)[0]
+	}
+	both := Project(s, x, norm, gate, up)
+	if act == mlx.GateSiLU {
+		return s.Multiply(s.Multiply(both[0], s.Sigmoid(both[0])), both[1])
+	}
+	return s.Multiply(GELUTanh(s, both[0]), both[1])
+}
+
+// ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.
+func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {
+	if matrices, ok := fusable(s, []*Linear{l}); ok {
+		return s.Products(x, mlx.Block{PostNorm: (*mlx.Norm)(norm), Residual: residual}, matrices...)[0]
+	}
+	y := l.Forward(s, x)
+	if norm != nil {
+		y = norm.Forward(s, y)
+	}
+	return s.Add(residual, y)
+}
+
+// fusable are the matrices of linears for one op of the CPU device's kernels, which know no bias.
+func fusable(s *mlx.Scope, linears []*Linear) ([]mlx.Packed, bool) {
+	if !s.Kernels() {
+		return nil, false
+	}
+	matrices := make([]mlx.Packed, len(linears))
+	for i, l := range linears {
+		if l.Bias.Valid() {
+			return nil, false
+		}
+		matrices[i] = l.packed()
+	}
+	return matrices, true
+}
+
+// PlaceHeads is x [1, T, heads·dim] → [1, heads, T, dim], each head normed and rotated for the positions from offset
+// on; norm may be nil.
+func PlaceHeads(s *mlx.Scope, x mlx.Array, heads int, norm *RMSNorm, rope *RoPE, offset int) mlx.Array {
+	if s.Kernels() {
+		return s.PlaceHeads(x, heads, (*mlx.Norm)(norm), &mlx.Rotary{Dims: rope.Dims, Base: rope.Base, Scale: rope.Scale, Wavelengths: rope.Freqs}, offset)
+	}
+	x = Heads(s, x, heads)
+	if norm != nil {
+		x = norm.Forward(s, x)
+	}
+	return rope.Forward(s, HeadsFirst(s, x), offset)
+}
 
 // GELUTanh is the tanh form of GELU, x/2·(1+tanh(√(2/π)(x+0.044715x³))), written with the identity
 // (1+tanh z)/2 = sigmoid(2z), which saves four passes over x.

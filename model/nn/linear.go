@@ -23,9 +23,17 @@ func NewMatrix(owner *mlx.Scope, m Matrix) Matrix {
 // Quantized says whether the matrix is held packed.
 func (m *Matrix) Quantized() bool { return m.Scales.Valid() }
 
+// packed is the matrix as the CPU device's kernels take it.
+func (m *Matrix) packed() mlx.Packed {
+	return mlx.Packed{W: m.W, Scales: m.Scales, Biases: m.Biases, GroupSize: m.GroupSize, Bits: m.Bits, Mode: m.Mode}
+}
+
 // Multiply is x·Wᵀ: [..., in] → [..., out].
 func (m *Matrix) Multiply(s *mlx.Scope, x mlx.Array) mlx.Array {
-	if m.Quantized() {
+	switch {
+	case s.Kernels():
+		return s.Product(x, m.packed())
+	case m.Quantized():
 		return s.QuantizedMatmul(x, m.W, m.Scales, m.Biases, true, m.GroupSize, m.Bits, m.Mode)
 	}
 	return s.Matmul(x, m.transposed)
@@ -34,13 +42,13 @@ func (m *Matrix) Multiply(s *mlx.Scope, x mlx.Array) mlx.Array {
 // Rows are the rows that ids name: int32 [...] → [..., in].
 func (m *Matrix) Rows(s *mlx.Scope, ids mlx.Array, dtype mlx.Dtype) mlx.Array {
 	if !m.Quantized() {
-		return s.Take(m.W, ids, 0)
+		return s.AsType(s.Take(m.W, ids, 0), dtype)
 	}
-	biases := m.Biases
-	if biases.Valid() {
-		biases = s.Take(biases, ids, 0)
+	scales, biases := s.Take(m.Scales, ids, 0), m.Biases
+	if biases.Valid() { // affine: in dtype first, because MLX computes in the scales' own
+		scales, biases = s.AsType(scales, dtype), s.AsType(s.Take(biases, ids, 0), dtype)
 	}
-	return s.Dequantize(s.Take(m.W, ids, 0), s.Take(m.Scales, ids, 0), biases, m.GroupSize, m.Bits, m.Mode, mlx.Array{}, dtype)
+	return s.Dequantize(s.Take(m.W, ids, 0), scales, biases, m.GroupSize, m.Bits, m.Mode, mlx.Array{}, dtype)
 }
 
 // Linear is x·Wᵀ + bias.

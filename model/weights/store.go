@@ -13,8 +13,10 @@ import (
 // Options say how weights are held.
 type Options struct {
 	Dtype mlx.Dtype // activations; float weights are cast to it
-	// Widen dequantizes packed matrices once, at load: worth its memory on the CPU device, where MLX's quantized
-	// product is scalar.
+	// AsFiled leaves matrices in the float type that the file has, scales and biases of packed ones too: the CPU
+	// device's kernels take any, and a wider copy would cost memory and give the same numbers.
+	AsFiled bool
+	// Widen dequantizes packed matrices once, at load: the reference that packed products are compared with.
 	Widen bool
 	// Progress is told the bytes taken from the files so far, and in all.
 	Progress func(done, total int64)
@@ -84,8 +86,23 @@ func (st *Store) Tensor(name string, shape ...int) mlx.Array {
 	return st.Map(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array { return a })
 }
 
+// dense is a float matrix, in the activations' dtype or, AsFiled, in the file's.
+func (st *Store) dense(name string, shape ...int) mlx.Array {
+	return st.float(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array {
+		if st.opts.AsFiled {
+			return s.Copy(a)
+		}
+		return s.AsType(a, st.opts.Dtype)
+	})
+}
+
 // Map is Tensor with a change made once, at load.
 func (st *Store) Map(name string, shape []int, change func(*mlx.Scope, mlx.Array) mlx.Array) mlx.Array {
+	return st.float(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array { return change(s, s.AsType(a, st.opts.Dtype)) })
+}
+
+// float takes a float tensor of that shape and keeps what make makes of it.
+func (st *Store) float(name string, shape []int, make func(*mlx.Scope, mlx.Array) mlx.Array) mlx.Array {
 	a := st.take(name)
 	if !a.Valid() {
 		return a
@@ -99,13 +116,13 @@ func (st *Store) Map(name string, shape []int, change func(*mlx.Scope, mlx.Array
 		st.fail("tensor %s holds %v, not floats", name, a.Dtype())
 		return mlx.Array{}
 	}
-	return st.keep(func(s *mlx.Scope) []mlx.Array { return []mlx.Array{change(s, s.AsType(a, st.opts.Dtype))} })[0]
+	return st.keep(func(s *mlx.Scope) []mlx.Array { return []mlx.Array{make(s, a)} })[0]
 }
 
 // Matrix is the module at path: path.weight [out, in], packed when path.scales is there.
 func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	if !st.Has(path + ".scales") {
-		return nn.NewMatrix(st.owner, nn.Matrix{W: st.Tensor(path+".weight", out, in)})
+		return nn.NewMatrix(st.owner, nn.Matrix{W: st.dense(path+".weight", out, in)})
 	}
 	w, scales := st.take(path+".weight"), st.take(path+".scales")
 	var biases mlx.Array
@@ -126,10 +143,13 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 		return nn.Matrix{}
 	}
 	held := st.keep(func(s *mlx.Scope) []mlx.Array {
-		if spec.Mode == "affine" {
+		switch {
+		case spec.Mode == "affine" && st.opts.AsFiled && !st.opts.Widen:
+			scales, biases = s.Copy(scales), s.Copy(biases)
+		case spec.Mode == "affine":
 			// In the activations' dtype first: other scales would round a widened weight, and promote a product.
 			scales, biases = s.AsType(scales, st.opts.Dtype), s.AsType(biases, st.opts.Dtype)
-		} else {
+		default:
 			scales, biases = s.Copy(scales), mlx.Array{}
 		}
 		if st.opts.Widen {

@@ -22,14 +22,14 @@ const sampleInterval = 20 * time.Millisecond
 
 // Options say what to load and how.
 type Options struct {
-	Model        string     // what hub.Resolve takes; "": the small model
-	Device       mlx.Device // where to compute
-	Context      int        // 0: the checkpoint's
-	ChatTemplate string     // a file or a built-in's name; "": the checkpoint's
-	KeepPacked   bool       // on the CPU device: do not widen quantized weights
-	MaxOutput    int        // most tokens of one answer; 0: no limit but the context
-	NoReuse      bool       // compute everything, for comparisons
-	LedgerDir    string     // JSONL goes there; "": memory only
+	Model        string      // what hub.Resolve takes; "": the small model
+	Device       mlx.Device  // where to compute
+	Context      int         // 0: the checkpoint's
+	ChatTemplate string      // a file or a built-in's name; "": the checkpoint's
+	CPU          mlx.Options // of the CPU device
+	MaxOutput    int         // most tokens of one answer; 0: no limit but the context
+	NoReuse      bool        // compute everything, for comparisons
+	LedgerDir    string      // JSONL goes there; "": memory only
 	Progress     func(done, total int64)
 	Logger       *slog.Logger
 }
@@ -60,7 +60,7 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 			e.Close()
 		}
 	}()
-	if e.worker, err = mlx.Start(opts.Device); err != nil {
+	if e.worker, err = mlx.StartWith(opts.Device, opts.CPU); err != nil {
 		return nil, err
 	}
 	e.queue = schedule.New(e.worker)

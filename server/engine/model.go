@@ -93,7 +93,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	}()
 	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
 		mlx.ResetPeak()
-		o := arch.Options(e.worker.Device(), opts.KeepPacked)
+		o := arch.Options(e.worker.Device())
 		o.Progress = opts.Progress
 		if m.net, err = arch.Load(s, ckpt.Dir, o); err != nil {
 			return err

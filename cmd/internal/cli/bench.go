@@ -76,7 +76,7 @@ func benchSpeed(c *cobra.Command, opts load.Options, o speed.Options) (*speed.Re
 	if err != nil {
 		return nil, err
 	}
-	report, err := speed.NewReport(m, opts.Device, info, opts.KeepPacked)
+	report, err := speed.NewReport(e, info)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 type engineFlags struct {
 	model    string
 	device   string
-	packed   bool
+	act      string
 	threads  int
 	context  int
 	template string
@@ -22,10 +22,10 @@ type engineFlags struct {
 func (f *engineFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.device, "device", "auto", "`auto|cpu|gpu`: where to compute; auto is the GPU where there is one")
-	fs.BoolVar(&f.packed, "keep-packed", false, "on the CPU device: keep quantized weights packed (less memory, slower)")
-	fs.IntVar(&f.threads, "threads", 0, "threads of the CPU device; 0 is the library's choice")
+	fs.StringVar(&f.act, "activations", "float", "`float|int8` on the CPU device: int8 rounds what enters a product with quantized weights, per 32 columns; faster, less exact")
+	fs.IntVar(&f.threads, "threads", 0, "threads of the CPU device; 0 is one for each physical core")
 	fs.IntVar(&f.context, "ctx", 0, "most tokens of prompt and answer together; 0 is what the model was trained for")
-	marked(cmd, inLoad, "device", "keep-packed", "threads", "ctx")
+	marked(cmd, inLoad, "device", "activations", "threads", "ctx")
 }
 
 func (f *engineFlags) addModel(cmd *cobra.Command) {
@@ -46,6 +46,8 @@ func (f *engineFlags) options() (load.Options, error) {
 		return o, usagef("--device %s: must be auto, cpu or gpu", f.device)
 	case f.context < 0:
 		return o, usagef("--ctx %d: must not be negative", f.context)
+	case f.act != "float" && f.act != "int8":
+		return o, usagef("--activations %s: must be float or int8", f.act)
 	case f.threads < 0:
 		return o, usagef("--threads %d: must not be negative", f.threads)
 	}
@@ -57,13 +59,14 @@ func (f *engineFlags) options() (load.Options, error) {
 	if o.Device, err = load.Device(f.device); err != nil {
 		return o, err
 	}
-	if f.packed && o.Device != mlx.CPU {
-		return o, usagef("--keep-packed is of the CPU device: on a GPU weights always stay packed")
+	if f.act != "float" && o.Device != mlx.CPU {
+		return o, usagef("--activations is of the CPU device: leave it out, or add --device cpu")
 	}
 	if f.threads > 0 && o.Device != mlx.CPU {
 		return o, usagef("--threads is of the CPU device: leave it out, or add --device cpu")
 	}
-	o.Model, o.KeepPacked, o.Threads, o.Context, o.ChatTemplate = f.model, f.packed, f.threads, f.context, f.template
+	o.Model, o.Context, o.ChatTemplate = f.model, f.context, f.template
+	o.CPU = mlx.Options{Threads: f.threads, Int8: f.act == "int8"}
 	return o, nil
 }
 

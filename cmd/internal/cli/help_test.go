@@ -56,8 +56,8 @@ func TestEveryCommandHelps(t *testing.T) {
 // The flags that interface.md names, as far as this build has them.
 func TestFlagsOfTheContract(t *testing.T) {
 	want := map[string]string{
-		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device keep-packed ctx chat-template follow-up",
-		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device keep-packed threads log-level",
+		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device activations ctx chat-template follow-up",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
 		"reprise doctor":        "json",

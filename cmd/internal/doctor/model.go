@@ -55,12 +55,9 @@ func (r *Report) context(o Options, in *hub.Inspection) {
 	}
 }
 
-// fits compares what the weights need with what is free. On the CPU device quantized weights are widened to float32.
+// fits compares what the weights need, held as they are stored, with what is free.
 func (r *Report) fits(in *hub.Inspection, d device) {
-	need, how := in.Bytes, "as they are stored"
-	if d.kind == mlx.CPU {
-		need, how = in.Parameters*4, "widened to float32"
-	}
+	need := in.Bytes
 	host, err := footprint.ReadHost()
 	if err != nil {
 		return // told under "memory"
@@ -70,11 +67,11 @@ func (r *Report) fits(in *hub.Inspection, d device) {
 		free, where = d.room, "the device's room"
 	}
 	if need > free {
-		r.add("fits", Warning, "free memory, use --keep-packed, or take a smaller model",
-			"weights %s need %s, %s is %s", how, console.Bytes(need), where, console.Bytes(free))
+		r.add("fits", Warning, "free memory, or take a smaller model",
+			"weights need %s, %s is %s", console.Bytes(need), where, console.Bytes(free))
 		return
 	}
-	r.ok("fits", "weights %s need %s of %s", how, console.Bytes(need), console.Bytes(free))
+	r.ok("fits", "weights need %s of %s", console.Bytes(need), console.Bytes(free))
 }
 
 func (r *Report) template(dir, file string) {

@@ -18,7 +18,6 @@ import (
 // Options are what the flags of several commands say.
 type Options struct {
 	engine.Options
-	Threads int // of the CPU device; 0: the library's choice
 }
 
 // Devices are the names that Device takes.
@@ -44,9 +43,6 @@ func Device(name string) (mlx.Device, error) {
 func Open(ctx context.Context, o Options, log io.Writer) (*engine.Engine, error) {
 	ckpt, err := Find(o.Model)
 	if err != nil {
-		return nil, err
-	}
-	if err := setThreads(o, log); err != nil {
 		return nil, err
 	}
 	progress := console.NewProgress(log, "loading "+ckpt.Name)
@@ -87,22 +83,6 @@ func failed(ckpt hub.Checkpoint, err error) error {
 func Damaged(ckpt hub.Checkpoint, err error) error {
 	return fmt.Errorf("model %s: %w (if the files in %s are damaged, download or import them again; `reprise models inspect %s` looks into them)",
 		ckpt.Name, err, ckpt.Dir, ckpt.Name)
-}
-
-func setThreads(o Options, log io.Writer) error {
-	switch {
-	case o.Threads == 0:
-		return nil
-	case o.Threads < 0:
-		return fmt.Errorf("--threads %d: must be positive, or 0 for the library's choice", o.Threads)
-	case o.Device != mlx.CPU:
-		return fmt.Errorf("--threads is of the CPU device; leave it out or add --device cpu")
-	}
-	mlx.SetThreads(o.Threads)
-	if library, n := mlx.BLAS(); n != o.Threads {
-		fmt.Fprintf(log, "warning: %s keeps its own number of threads; --threads %d changes nothing\n", library, o.Threads)
-	}
-	return nil
 }
 
 // Base says whether a checkpoint is marked as pretrained only: the mark that our importer leaves in config.json.

@@ -18,12 +18,11 @@ import (
 
 // Options say what to compute.
 type Options struct {
-	Model      string // what hub.Resolve takes
-	IDs        []int32
-	Chunk      int  // tokens of one forward call; 0: all in one
-	Decode     int  // greedy ids to add
-	KeepPacked bool // do not widen quantized weights: slower, and less memory
-	Progress   func(done, total int64)
+	Model    string // what hub.Resolve takes
+	IDs      []int32
+	Chunk    int // tokens of one forward call; 0: all in one
+	Decode   int // greedy ids to add
+	Progress func(done, total int64)
 }
 
 // Result is what was computed.
@@ -32,6 +31,13 @@ type Result struct {
 	Logits []float32 // [T, Vocab], row-major
 	Greedy []int32   // [Decode]
 	MinGap float32   // smallest lead of a greedy id over its runner-up; 0 without Decode
+}
+
+// weights are those of parity checks: float activations, whatever the checkpoint's dtype.
+func (o Options) weights() weights.Options {
+	opts := arch.Options(mlx.CPU)
+	opts.Progress = o.Progress
+	return opts
 }
 
 // Compute loads the model on a worker of its own and runs it.
@@ -54,7 +60,7 @@ func Compute(ctx context.Context, o Options) (*Result, error) {
 }
 
 func (r *Result) compute(ctx context.Context, s *mlx.Scope, ckpt hub.Checkpoint, o Options) error {
-	m, err := arch.Load(s, ckpt.Dir, weights.Options{Dtype: mlx.Float32, Widen: !o.KeepPacked, Progress: o.Progress})
+	m, err := arch.Load(s, ckpt.Dir, o.weights())
 	if err != nil {
 		return load.Damaged(ckpt, err)
 	}

@@ -24,27 +24,29 @@ type Report struct {
 	Device  string          `json:"device"`
 	Name    string          `json:"device_name,omitempty"`
 	Dtype   string          `json:"dtype"`
-	Packed  bool            `json:"packed"` // quantized weights are held as they are
 	Weights int64           `json:"weights_bytes"`
 	Grid    int             `json:"prefill_grid_tokens"`
-	BLAS    string          `json:"blas,omitempty"` // of the CPU device
+	Kernels string          `json:"kernels,omitempty"` // of the CPU device: their instruction set
+	Act     string          `json:"activations,omitempty"`
 	Threads int             `json:"threads,omitempty"`
 	Repeat  int             `json:"repeat"`
 	Points  []Point         `json:"points"`
 }
 
-// NewReport describes what computes; Points are the caller's. packed is what the engine was told.
-func NewReport(m *engine.Model, d mlx.Device, info mlx.DeviceInfo, packed bool) (*Report, error) {
+// NewReport describes what computes; Points are the caller's.
+func NewReport(e *engine.Engine, info mlx.DeviceInfo) (*Report, error) {
+	m, d := e.Model(), e.Worker().Device()
 	computer, err := machine.Read()
 	if err != nil {
 		return nil, err
 	}
 	r := &Report{
 		Method: Method, Machine: computer, Version: version.Read(), Model: m.Name, Device: d.String(), Name: info.Name,
-		Dtype: m.Info().Dtype.String(), Packed: packed || d != mlx.CPU, Weights: m.Info().Bytes, Grid: m.Grid(),
+		Dtype: m.Info().Dtype.String(), Weights: m.Info().Bytes, Grid: m.Grid(),
 	}
 	if d == mlx.CPU {
-		r.BLAS, r.Threads = mlx.BLAS()
+		r.Kernels, r.Threads = e.Worker().KernelLevel()
+		r.Act = e.Worker().Activations()
 	}
 	return r, nil
 }
@@ -53,8 +55,8 @@ func NewReport(m *engine.Model, d mlx.Device, info mlx.DeviceInfo, packed bool) 
 func (r *Report) WriteText(out io.Writer) error {
 	fmt.Fprintf(out, "%s on %s, %s, weights %s\n", r.Model, r.Device, r.Dtype, console.Bytes(r.Weights))
 	fmt.Fprintf(out, "%s\n%s\n", r.Machine, r.Version)
-	if r.BLAS != "" {
-		fmt.Fprintf(out, "%s, %d threads\n", r.BLAS, r.Threads)
+	if r.Kernels != "" {
+		fmt.Fprintf(out, "%s kernels, %s activations, %d threads\n", r.Kernels, r.Act, r.Threads)
 	}
 	fmt.Fprintf(out, "%s\n\n", r.Method)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -1,0 +1,78 @@
+package mlx
+
+/*
+#include "kernels/primitives.h"
+*/
+import "C"
+
+// Packed is a weight matrix [out, in] as a checkpoint holds it, or, with a third axis in front, one for each expert.
+type Packed struct {
+	W Array // quantized: uint32 [out, in·bits/32]; dense: float32, bfloat16 or float16 [out, in]
+	// Scales [out, in/group] make it quantized; Biases belong to mode "affine" only.
+	Scales, Biases  Array
+	GroupSize, Bits int
+	Mode            string // "affine", "mxfp4", "nvfp4"
+}
+
+// Kernels says whether the scope's ops can use the CPU device's own kernels (mlx/kernels): products that take
+// weights as the file has them, and the fused parts of a layer. Elsewhere MLX's ops do the same.
+func (s *Scope) Kernels() bool { return s.worker.pool != nil }
+
+// KernelLevel is the instruction set that the CPU device's kernels use, and their number of threads; 0 threads
+// where the worker has none.
+func (w *Worker) KernelLevel() (level string, threads int) {
+	if w.pool == nil {
+		return "", 0
+	}
+	return C.GoString(C.reprise_cpu_level()), int(C.reprise_pool_threads(w.pool))
+}
+
+// Product is x·Wᵀ: [..., in] → [..., out], in x's dtype. Only where Kernels.
+func (s *Scope) Product(x Array, w Packed) Array {
+	if s.err != nil {
+		return Array{}
+	}
+	var r C.mlx_array
+	var rc C.int
+	if w.Scales.Valid() {
+		rc = C.reprise_quantized_matmul(&r, x.c(), w.W.c(), w.Scales.c(), w.Biases.c(), C.int(w.GroupSize), C.int(w.Bits),
+			constant(w.Mode), s.worker.activation(), s.worker.pool, s.stream)
+	} else {
+		rc = C.reprise_dense_matmul(&r, x.c(), w.W.c(), s.worker.pool, s.stream)
+	}
+	if rc != 0 {
+		s.fail("Product", x, w.W, w.Scales, w.Biases)
+		return Array{}
+	}
+	return s.own(r)
+}
+
+// GatheredProduct multiplies each part of x by the matrix that choice names for it, as MLX's gather_qmm does with
+// rhs_indices. Only where Kernels.
+func (s *Scope) GatheredProduct(x Array, w Packed, choice Array) Array {
+	if s.err != nil {
+		return Array{}
+	}
+	var r C.mlx_array
+	if C.reprise_gather_qmm(&r, x.c(), w.W.c(), w.Scales.c(), w.Biases.c(), C.mlx_array{}, choice.c(), C.int(w.GroupSize), C.int(w.Bits),
+		constant(w.Mode), s.worker.activation(), s.worker.pool, s.stream) != 0 {
+		s.fail("GatheredProduct", x, w.W, w.Scales, w.Biases, choice)
+		return Array{}
+	}
+	return s.own(r)
+}
+
+// Activations is how x enters a product with quantized weights: "float" or "int8".
+func (w *Worker) Activations() string {
+	if w.opts.Int8 && w.pool != nil {
+		return "int8"
+	}
+	return "float"
+}
+
+func (w *Worker) activation() C.reprise_activation {
+	if w.opts.Int8 {
+		return C.REPRISE_ACT_INTEGER
+	}
+	return C.REPRISE_ACT_FLOAT
+}
