@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -178,4 +179,10 @@ func (s *Scope) raw(a Array) (unsafe.Pointer, error) {
 		return nil, s.err
 	}
 	return p, nil
+}
+
+// RoundToBFloat16 is the bfloat16 nearest to v, ties to even.
+func RoundToBFloat16(v float32) float32 {
+	bits := math.Float32bits(v)
+	return math.Float32frombits((bits + 0x7fff + bits>>16&1) &^ 0xffff)
 }

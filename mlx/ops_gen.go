@@ -216,7 +216,7 @@ func (s *Scope) Abs(a Array) Array {
 		s.fail("Abs", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Abs", s.own(r))
 }
 
 // Add binds mlx_add.
@@ -230,7 +230,7 @@ func (s *Scope) Add(a Array, b Array) Array {
 		s.fail("Add", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Add", s.own(r))
 }
 
 // Subtract binds mlx_subtract.
@@ -244,7 +244,7 @@ func (s *Scope) Subtract(a Array, b Array) Array {
 		s.fail("Subtract", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Subtract", s.own(r))
 }
 
 // Multiply binds mlx_multiply.
@@ -258,7 +258,7 @@ func (s *Scope) Multiply(a Array, b Array) Array {
 		s.fail("Multiply", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Multiply", s.own(r))
 }
 
 // Divide binds mlx_divide.
@@ -272,7 +272,7 @@ func (s *Scope) Divide(a Array, b Array) Array {
 		s.fail("Divide", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Divide", s.own(r))
 }
 
 // Power binds mlx_power.
@@ -286,7 +286,7 @@ func (s *Scope) Power(a Array, b Array) Array {
 		s.fail("Power", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Power", s.own(r))
 }
 
 // Maximum binds mlx_maximum.
@@ -300,7 +300,7 @@ func (s *Scope) Maximum(a Array, b Array) Array {
 		s.fail("Maximum", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Maximum", s.own(r))
 }
 
 // Minimum binds mlx_minimum.
@@ -314,7 +314,7 @@ func (s *Scope) Minimum(a Array, b Array) Array {
 		s.fail("Minimum", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Minimum", s.own(r))
 }
 
 // Negative binds mlx_negative.
@@ -328,7 +328,7 @@ func (s *Scope) Negative(a Array) Array {
 		s.fail("Negative", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Negative", s.own(r))
 }
 
 // Exp binds mlx_exp.
@@ -342,7 +342,7 @@ func (s *Scope) Exp(a Array) Array {
 		s.fail("Exp", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Exp", s.own(r))
 }
 
 // Expm1 binds mlx_expm1.
@@ -356,7 +356,7 @@ func (s *Scope) Expm1(a Array) Array {
 		s.fail("Expm1", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Expm1", s.own(r))
 }
 
 // Log binds mlx_log.
@@ -370,7 +370,7 @@ func (s *Scope) Log(a Array) Array {
 		s.fail("Log", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Log", s.own(r))
 }
 
 // Log1p binds mlx_log1p.
@@ -384,7 +384,7 @@ func (s *Scope) Log1p(a Array) Array {
 		s.fail("Log1p", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Log1p", s.own(r))
 }
 
 // Sqrt binds mlx_sqrt.
@@ -398,7 +398,7 @@ func (s *Scope) Sqrt(a Array) Array {
 		s.fail("Sqrt", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Sqrt", s.own(r))
 }
 
 // Rsqrt binds mlx_rsqrt.
@@ -412,7 +412,7 @@ func (s *Scope) Rsqrt(a Array) Array {
 		s.fail("Rsqrt", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Rsqrt", s.own(r))
 }
 
 // Square binds mlx_square.
@@ -426,7 +426,7 @@ func (s *Scope) Square(a Array) Array {
 		s.fail("Square", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Square", s.own(r))
 }
 
 // Sigmoid binds mlx_sigmoid.
@@ -440,7 +440,7 @@ func (s *Scope) Sigmoid(a Array) Array {
 		s.fail("Sigmoid", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Sigmoid", s.own(r))
 }
 
 // Tanh binds mlx_tanh.
@@ -454,7 +454,7 @@ func (s *Scope) Tanh(a Array) Array {
 		s.fail("Tanh", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Tanh", s.own(r))
 }
 
 // Erf binds mlx_erf.
@@ -468,7 +468,7 @@ func (s *Scope) Erf(a Array) Array {
 		s.fail("Erf", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Erf", s.own(r))
 }
 
 // Sin binds mlx_sin.
@@ -482,7 +482,7 @@ func (s *Scope) Sin(a Array) Array {
 		s.fail("Sin", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Sin", s.own(r))
 }
 
 // Cos binds mlx_cos.
@@ -496,7 +496,7 @@ func (s *Scope) Cos(a Array) Array {
 		s.fail("Cos", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Cos", s.own(r))
 }
 
 // Floor binds mlx_floor.
@@ -510,7 +510,7 @@ func (s *Scope) Floor(a Array) Array {
 		s.fail("Floor", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Floor", s.own(r))
 }
 
 // Clip binds mlx_clip.
@@ -524,7 +524,7 @@ func (s *Scope) Clip(a Array, aMin Array, aMax Array) Array {
 		s.fail("Clip", a, aMin, aMax)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Clip", s.own(r))
 }
 
 // Where binds mlx_where.
@@ -538,7 +538,7 @@ func (s *Scope) Where(condition Array, x Array, y Array) Array {
 		s.fail("Where", condition, x, y)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Where", s.own(r))
 }
 
 // IsNaN binds mlx_isnan.
@@ -552,7 +552,7 @@ func (s *Scope) IsNaN(a Array) Array {
 		s.fail("IsNaN", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("IsNaN", s.own(r))
 }
 
 // Equal binds mlx_equal.
@@ -566,7 +566,7 @@ func (s *Scope) Equal(a Array, b Array) Array {
 		s.fail("Equal", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Equal", s.own(r))
 }
 
 // NotEqual binds mlx_not_equal.
@@ -580,7 +580,7 @@ func (s *Scope) NotEqual(a Array, b Array) Array {
 		s.fail("NotEqual", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("NotEqual", s.own(r))
 }
 
 // Greater binds mlx_greater.
@@ -594,7 +594,7 @@ func (s *Scope) Greater(a Array, b Array) Array {
 		s.fail("Greater", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Greater", s.own(r))
 }
 
 // GreaterEqual binds mlx_greater_equal.
@@ -608,7 +608,7 @@ func (s *Scope) GreaterEqual(a Array, b Array) Array {
 		s.fail("GreaterEqual", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("GreaterEqual", s.own(r))
 }
 
 // Less binds mlx_less.
@@ -622,7 +622,7 @@ func (s *Scope) Less(a Array, b Array) Array {
 		s.fail("Less", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Less", s.own(r))
 }
 
 // LessEqual binds mlx_less_equal.
@@ -636,7 +636,7 @@ func (s *Scope) LessEqual(a Array, b Array) Array {
 		s.fail("LessEqual", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LessEqual", s.own(r))
 }
 
 // LogicalAnd binds mlx_logical_and.
@@ -650,7 +650,7 @@ func (s *Scope) LogicalAnd(a Array, b Array) Array {
 		s.fail("LogicalAnd", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LogicalAnd", s.own(r))
 }
 
 // LogicalOr binds mlx_logical_or.
@@ -664,7 +664,7 @@ func (s *Scope) LogicalOr(a Array, b Array) Array {
 		s.fail("LogicalOr", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LogicalOr", s.own(r))
 }
 
 // LogicalNot binds mlx_logical_not.
@@ -678,7 +678,7 @@ func (s *Scope) LogicalNot(a Array) Array {
 		s.fail("LogicalNot", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LogicalNot", s.own(r))
 }
 
 // Matmul binds mlx_matmul.
@@ -692,7 +692,7 @@ func (s *Scope) Matmul(a Array, b Array) Array {
 		s.fail("Matmul", a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Matmul", s.own(r))
 }
 
 // AddMM binds mlx_addmm.
@@ -706,7 +706,7 @@ func (s *Scope) AddMM(c Array, a Array, b Array, alpha float32, beta float32) Ar
 		s.fail("AddMM", c, a, b)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("AddMM", s.own(r))
 }
 
 // GatherMM binds mlx_gather_mm.
@@ -720,7 +720,7 @@ func (s *Scope) GatherMM(a Array, b Array, lhsIndices Array, rhsIndices Array, s
 		s.fail("GatherMM", a, b, lhsIndices, rhsIndices)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("GatherMM", s.own(r))
 }
 
 // Quantize binds mlx_quantize.
@@ -734,7 +734,7 @@ func (s *Scope) Quantize(w Array, groupSize int, bits int, mode string, globalSc
 		s.fail("Quantize", w, globalScale)
 		return nil
 	}
-	return s.ownVector(r)
+	return s.madeAll("Quantize", s.ownVector(r))
 }
 
 // Dequantize binds mlx_dequantize.
@@ -748,7 +748,7 @@ func (s *Scope) Dequantize(w Array, scales Array, biases Array, groupSize int, b
 		s.fail("Dequantize", w, scales, biases, globalScale)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Dequantize", s.own(r))
 }
 
 // QuantizedMatmul binds mlx_quantized_matmul.
@@ -762,7 +762,7 @@ func (s *Scope) QuantizedMatmul(x Array, w Array, scales Array, biases Array, tr
 		s.fail("QuantizedMatmul", x, w, scales, biases)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("QuantizedMatmul", s.own(r))
 }
 
 // GatherQMM binds mlx_gather_qmm.
@@ -776,7 +776,7 @@ func (s *Scope) GatherQMM(x Array, w Array, scales Array, biases Array, lhsIndic
 		s.fail("GatherQMM", x, w, scales, biases, lhsIndices, rhsIndices)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("GatherQMM", s.own(r))
 }
 
 // Conv1d binds mlx_conv1d.
@@ -790,7 +790,7 @@ func (s *Scope) Conv1d(input Array, weight Array, stride int, padding int, dilat
 		s.fail("Conv1d", input, weight)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Conv1d", s.own(r))
 }
 
 // SumAxis binds mlx_sum_axis.
@@ -804,7 +804,7 @@ func (s *Scope) SumAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("SumAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SumAxis", s.own(r))
 }
 
 // MeanAxis binds mlx_mean_axis.
@@ -818,7 +818,7 @@ func (s *Scope) MeanAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("MeanAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("MeanAxis", s.own(r))
 }
 
 // MaxAxis binds mlx_max_axis.
@@ -832,7 +832,7 @@ func (s *Scope) MaxAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("MaxAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("MaxAxis", s.own(r))
 }
 
 // MinAxis binds mlx_min_axis.
@@ -846,7 +846,7 @@ func (s *Scope) MinAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("MinAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("MinAxis", s.own(r))
 }
 
 // ProdAxis binds mlx_prod_axis.
@@ -860,7 +860,7 @@ func (s *Scope) ProdAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("ProdAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ProdAxis", s.own(r))
 }
 
 // LogSumExpAxis binds mlx_logsumexp_axis.
@@ -874,7 +874,7 @@ func (s *Scope) LogSumExpAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("LogSumExpAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LogSumExpAxis", s.own(r))
 }
 
 // SoftmaxAxis binds mlx_softmax_axis.
@@ -888,7 +888,7 @@ func (s *Scope) SoftmaxAxis(a Array, axis int, precise bool) Array {
 		s.fail("SoftmaxAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SoftmaxAxis", s.own(r))
 }
 
 // ArgMaxAxis binds mlx_argmax_axis.
@@ -902,7 +902,7 @@ func (s *Scope) ArgMaxAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("ArgMaxAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ArgMaxAxis", s.own(r))
 }
 
 // ArgMinAxis binds mlx_argmin_axis.
@@ -916,7 +916,7 @@ func (s *Scope) ArgMinAxis(a Array, axis int, keepdims bool) Array {
 		s.fail("ArgMinAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ArgMinAxis", s.own(r))
 }
 
 // CumSumAxis binds mlx_cumsum_axis.
@@ -930,7 +930,7 @@ func (s *Scope) CumSumAxis(a Array, axis int, reverse bool, inclusive bool, dtyp
 		s.fail("CumSumAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("CumSumAxis", s.own(r))
 }
 
 // SortAxis binds mlx_sort_axis.
@@ -944,7 +944,7 @@ func (s *Scope) SortAxis(a Array, axis int) Array {
 		s.fail("SortAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SortAxis", s.own(r))
 }
 
 // ArgSortAxis binds mlx_argsort_axis.
@@ -958,7 +958,7 @@ func (s *Scope) ArgSortAxis(a Array, axis int) Array {
 		s.fail("ArgSortAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ArgSortAxis", s.own(r))
 }
 
 // PartitionAxis binds mlx_partition_axis.
@@ -972,7 +972,7 @@ func (s *Scope) PartitionAxis(a Array, kth int, axis int) Array {
 		s.fail("PartitionAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("PartitionAxis", s.own(r))
 }
 
 // ArgPartitionAxis binds mlx_argpartition_axis.
@@ -986,7 +986,7 @@ func (s *Scope) ArgPartitionAxis(a Array, kth int, axis int) Array {
 		s.fail("ArgPartitionAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ArgPartitionAxis", s.own(r))
 }
 
 // TopKAxis binds mlx_topk_axis.
@@ -1000,7 +1000,7 @@ func (s *Scope) TopKAxis(a Array, k int, axis int) Array {
 		s.fail("TopKAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("TopKAxis", s.own(r))
 }
 
 // Reshape binds mlx_reshape.
@@ -1015,7 +1015,7 @@ func (s *Scope) Reshape(a Array, shape []int) Array {
 		s.fail("Reshape", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Reshape", s.own(r))
 }
 
 // Transpose binds mlx_transpose_axes.
@@ -1030,7 +1030,7 @@ func (s *Scope) Transpose(a Array, axes []int) Array {
 		s.fail("Transpose", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Transpose", s.own(r))
 }
 
 // SwapAxes binds mlx_swapaxes.
@@ -1044,7 +1044,7 @@ func (s *Scope) SwapAxes(a Array, axis1 int, axis2 int) Array {
 		s.fail("SwapAxes", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SwapAxes", s.own(r))
 }
 
 // ExpandDims binds mlx_expand_dims.
@@ -1058,7 +1058,7 @@ func (s *Scope) ExpandDims(a Array, axis int) Array {
 		s.fail("ExpandDims", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("ExpandDims", s.own(r))
 }
 
 // SqueezeAxis binds mlx_squeeze_axis.
@@ -1072,7 +1072,7 @@ func (s *Scope) SqueezeAxis(a Array, axis int) Array {
 		s.fail("SqueezeAxis", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SqueezeAxis", s.own(r))
 }
 
 // BroadcastTo binds mlx_broadcast_to.
@@ -1087,7 +1087,7 @@ func (s *Scope) BroadcastTo(a Array, shape []int) Array {
 		s.fail("BroadcastTo", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("BroadcastTo", s.own(r))
 }
 
 // Concatenate binds mlx_concatenate_axis.
@@ -1103,7 +1103,7 @@ func (s *Scope) Concatenate(arrays []Array, axis int) Array {
 		s.fail("Concatenate", arrays...)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Concatenate", s.own(r))
 }
 
 // Stack binds mlx_stack_axis.
@@ -1119,7 +1119,7 @@ func (s *Scope) Stack(arrays []Array, axis int) Array {
 		s.fail("Stack", arrays...)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Stack", s.own(r))
 }
 
 // Split binds mlx_split.
@@ -1133,7 +1133,7 @@ func (s *Scope) Split(a Array, numSplits int, axis int) []Array {
 		s.fail("Split", a)
 		return nil
 	}
-	return s.ownVector(r)
+	return s.madeAll("Split", s.ownVector(r))
 }
 
 // SplitSections binds mlx_split_sections.
@@ -1148,7 +1148,7 @@ func (s *Scope) SplitSections(a Array, indices []int, axis int) []Array {
 		s.fail("SplitSections", a)
 		return nil
 	}
-	return s.ownVector(r)
+	return s.madeAll("SplitSections", s.ownVector(r))
 }
 
 // Repeat binds mlx_repeat_axis.
@@ -1162,7 +1162,7 @@ func (s *Scope) Repeat(arr Array, repeats int, axis int) Array {
 		s.fail("Repeat", arr)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Repeat", s.own(r))
 }
 
 // Tile binds mlx_tile.
@@ -1177,7 +1177,7 @@ func (s *Scope) Tile(arr Array, reps []int) Array {
 		s.fail("Tile", arr)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Tile", s.own(r))
 }
 
 // Pad binds mlx_pad.
@@ -1194,7 +1194,7 @@ func (s *Scope) Pad(a Array, axes []int, lowPadSize []int, highPadSize []int, pa
 		s.fail("Pad", a, padValue)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Pad", s.own(r))
 }
 
 // Flatten binds mlx_flatten.
@@ -1208,7 +1208,7 @@ func (s *Scope) Flatten(a Array, startAxis int, endAxis int) Array {
 		s.fail("Flatten", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Flatten", s.own(r))
 }
 
 // Contiguous binds mlx_contiguous.
@@ -1222,7 +1222,7 @@ func (s *Scope) Contiguous(a Array, allowColMajor bool) Array {
 		s.fail("Contiguous", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Contiguous", s.own(r))
 }
 
 // View binds mlx_view.
@@ -1236,7 +1236,7 @@ func (s *Scope) View(a Array, dtype Dtype) Array {
 		s.fail("View", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("View", s.own(r))
 }
 
 // AsType binds mlx_astype.
@@ -1250,7 +1250,7 @@ func (s *Scope) AsType(a Array, dtype Dtype) Array {
 		s.fail("AsType", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("AsType", s.own(r))
 }
 
 // Slice binds mlx_slice.
@@ -1267,7 +1267,7 @@ func (s *Scope) Slice(a Array, start []int, stop []int, strides []int) Array {
 		s.fail("Slice", a)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Slice", s.own(r))
 }
 
 // SliceDynamic binds mlx_slice_dynamic.
@@ -1283,7 +1283,7 @@ func (s *Scope) SliceDynamic(a Array, start Array, axes []int, sliceSize []int) 
 		s.fail("SliceDynamic", a, start)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SliceDynamic", s.own(r))
 }
 
 // SliceUpdate binds mlx_slice_update.
@@ -1300,7 +1300,7 @@ func (s *Scope) SliceUpdate(src Array, update Array, start []int, stop []int, st
 		s.fail("SliceUpdate", src, update)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SliceUpdate", s.own(r))
 }
 
 // SliceUpdateDynamic binds mlx_slice_update_dynamic.
@@ -1315,7 +1315,7 @@ func (s *Scope) SliceUpdateDynamic(src Array, update Array, start Array, axes []
 		s.fail("SliceUpdateDynamic", src, update, start)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SliceUpdateDynamic", s.own(r))
 }
 
 // Take binds mlx_take_axis.
@@ -1329,7 +1329,7 @@ func (s *Scope) Take(a Array, indices Array, axis int) Array {
 		s.fail("Take", a, indices)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Take", s.own(r))
 }
 
 // TakeAlongAxis binds mlx_take_along_axis.
@@ -1343,7 +1343,7 @@ func (s *Scope) TakeAlongAxis(a Array, indices Array, axis int) Array {
 		s.fail("TakeAlongAxis", a, indices)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("TakeAlongAxis", s.own(r))
 }
 
 // PutAlongAxis binds mlx_put_along_axis.
@@ -1357,7 +1357,7 @@ func (s *Scope) PutAlongAxis(a Array, indices Array, values Array, axis int) Arr
 		s.fail("PutAlongAxis", a, indices, values)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("PutAlongAxis", s.own(r))
 }
 
 // Full binds mlx_full.
@@ -1372,7 +1372,7 @@ func (s *Scope) Full(shape []int, vals Array, dtype Dtype) Array {
 		s.fail("Full", vals)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Full", s.own(r))
 }
 
 // Zeros binds mlx_zeros.
@@ -1387,7 +1387,7 @@ func (s *Scope) Zeros(shape []int, dtype Dtype) Array {
 		s.fail("Zeros")
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Zeros", s.own(r))
 }
 
 // Ones binds mlx_ones.
@@ -1402,7 +1402,7 @@ func (s *Scope) Ones(shape []int, dtype Dtype) Array {
 		s.fail("Ones")
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Ones", s.own(r))
 }
 
 // Arange binds mlx_arange.
@@ -1416,7 +1416,7 @@ func (s *Scope) Arange(start float64, stop float64, step float64, dtype Dtype) A
 		s.fail("Arange")
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Arange", s.own(r))
 }
 
 // Eye binds mlx_eye.
@@ -1430,7 +1430,7 @@ func (s *Scope) Eye(n int, m int, k int, dtype Dtype) Array {
 		s.fail("Eye")
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Eye", s.own(r))
 }
 
 // Tri binds mlx_tri.
@@ -1444,7 +1444,7 @@ func (s *Scope) Tri(n int, m int, k int, type_ Dtype) Array {
 		s.fail("Tri")
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("Tri", s.own(r))
 }
 
 // RMSNorm binds mlx_fast_rms_norm.
@@ -1458,7 +1458,7 @@ func (s *Scope) RMSNorm(x Array, weight Array, eps float32) Array {
 		s.fail("RMSNorm", x, weight)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RMSNorm", s.own(r))
 }
 
 // LayerNorm binds mlx_fast_layer_norm.
@@ -1472,7 +1472,7 @@ func (s *Scope) LayerNorm(x Array, weight Array, bias Array, eps float32) Array 
 		s.fail("LayerNorm", x, weight, bias)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("LayerNorm", s.own(r))
 }
 
 // RoPE binds mlx_fast_rope.
@@ -1486,7 +1486,7 @@ func (s *Scope) RoPE(x Array, dims int, traditional bool, base float32, scale fl
 		s.fail("RoPE", x, freqs)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RoPE", s.own(r))
 }
 
 // RoPEDynamic binds mlx_fast_rope_dynamic.
@@ -1500,7 +1500,7 @@ func (s *Scope) RoPEDynamic(x Array, dims int, traditional bool, base float32, s
 		s.fail("RoPEDynamic", x, offset, freqs)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RoPEDynamic", s.own(r))
 }
 
 // SDPA binds mlx_fast_scaled_dot_product_attention.
@@ -1514,7 +1514,7 @@ func (s *Scope) SDPA(queries Array, keys Array, values Array, scale float32, mas
 		s.fail("SDPA", queries, keys, values, maskArr, sinks)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("SDPA", s.own(r))
 }
 
 // RandomSplit binds mlx_random_split.
@@ -1543,7 +1543,7 @@ func (s *Scope) RandomUniform(low Array, high Array, shape []int, dtype Dtype, k
 		s.fail("RandomUniform", low, high, key)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RandomUniform", s.own(r))
 }
 
 // RandomNormal binds mlx_random_normal.
@@ -1558,7 +1558,7 @@ func (s *Scope) RandomNormal(shape []int, dtype Dtype, loc float32, scale float3
 		s.fail("RandomNormal", key)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RandomNormal", s.own(r))
 }
 
 // RandomGumbel binds mlx_random_gumbel.
@@ -1573,7 +1573,7 @@ func (s *Scope) RandomGumbel(shape []int, dtype Dtype, key Array) Array {
 		s.fail("RandomGumbel", key)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RandomGumbel", s.own(r))
 }
 
 // RandomCategorical binds mlx_random_categorical.
@@ -1587,7 +1587,7 @@ func (s *Scope) RandomCategorical(logits Array, axis int, key Array) Array {
 		s.fail("RandomCategorical", logits, key)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RandomCategorical", s.own(r))
 }
 
 // RandomBits binds mlx_random_bits.
@@ -1602,5 +1602,5 @@ func (s *Scope) RandomBits(shape []int, width int, key Array) Array {
 		s.fail("RandomBits", key)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("RandomBits", s.own(r))
 }

@@ -5,10 +5,13 @@ package mlx
 */
 import "C"
 
+import "fmt"
+
 // Packed is a weight matrix [out, in] as a checkpoint holds it, or, with a third axis in front, one for each expert.
 type Packed struct {
 	W Array // quantized: uint32 [out, in·bits/32]; dense: float32, bfloat16 or float16 [out, in]
-	// Scales [out, in/group] make it quantized; Biases belong to mode "affine" only.
+	// Scales [out, in/group] make it quantized. Biases belong to mode "affine" only; without them its quants are
+	// centred: bias = −2^(Bits−1)·scale.
 	Scales, Biases  Array
 	GroupSize, Bits int
 	Mode            string // "affine", "mxfp4", "nvfp4"
@@ -44,7 +47,11 @@ func (s *Scope) Product(x Array, w Packed) Array {
 		s.fail("Product", x, w.W, w.Scales, w.Biases)
 		return Array{}
 	}
-	return s.own(r)
+	out := s.own(r)
+	if s.worker.profile.Load() != nil {
+		return s.made("product: "+w.size(), out)
+	}
+	return out
 }
 
 // GatheredProduct multiplies each part of x by the matrix that choice names for it, as MLX's gather_qmm does with
@@ -59,7 +66,15 @@ func (s *Scope) GatheredProduct(x Array, w Packed, choice Array) Array {
 		s.fail("GatheredProduct", x, w.W, w.Scales, w.Biases, choice)
 		return Array{}
 	}
-	return s.own(r)
+	return s.made("GatheredProduct", s.own(r))
+}
+
+// size names a matrix in profiles: rows, and bits when quantized.
+func (p Packed) size() string {
+	if p.Scales.Valid() {
+		return fmt.Sprintf("%d rows, %d bit", p.W.Dim(-2), p.Bits)
+	}
+	return fmt.Sprintf("%d rows, %v", p.W.Dim(-2), p.W.Dtype())
 }
 
 // Activations is how x enters a product with quantized weights: "float" or "int8".

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 )
 
 // Device is where ops run.
@@ -34,9 +35,12 @@ type Worker struct {
 	device Device
 	opts   Options
 	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
-	jobs   chan job
-	quit   chan struct{}
-	done   chan struct{}
+
+	profile atomic.Pointer[profile] // nil unless ops are timed
+
+	jobs chan job
+	quit chan struct{}
+	done chan struct{}
 }
 
 type job struct {

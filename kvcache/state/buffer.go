@@ -29,18 +29,17 @@ func (b *buffer) free() {
 	*b = buffer{}
 }
 
-// move makes buffers of `capacity` rows for keys and values like k and v, whose first rows are rows
-// [from, from+n) of the old ones.
-func (b *buffer) move(s *mlx.Scope, k, v mlx.Array, capacity, from, n int) {
-	b.k = moveOne(s, b.k, k, capacity, from, n)
-	b.v = moveOne(s, b.v, v, capacity, from, n)
+// move makes buffers of `capacity` rows, otherwise of the given shape, whose first rows are rows [from, from+n) of the
+// old ones.
+func (b *buffer) move(s *mlx.Scope, shape [4]int, dtype mlx.Dtype, capacity, from, n int) {
+	shape[2] = capacity
+	b.k = moveOne(s, b.k, shape, dtype, from, n)
+	b.v = moveOne(s, b.v, shape, dtype, from, n)
 	b.capacity = capacity
 }
 
-func moveOne(s *mlx.Scope, old, like mlx.Array, capacity, from, n int) mlx.Array {
-	shape := like.Shape()
-	shape[2] = capacity
-	fresh := s.Zeros(shape, like.Dtype())
+func moveOne(s *mlx.Scope, old mlx.Array, shape [4]int, dtype mlx.Dtype, from, n int) mlx.Array {
+	fresh := s.Zeros(shape[:], dtype)
 	if n > 0 {
 		fresh = s.SliceUpdate(fresh, rows(s, old, from, from+n), []int{0, 0, 0, 0}, []int{shape[0], shape[1], n, shape[3]}, ones[:])
 	}
@@ -50,6 +49,19 @@ func moveOne(s *mlx.Scope, old, like mlx.Array, capacity, from, n int) mlx.Array
 	old.Free()
 	return s.Keep(fresh)
 }
+
+// put replaces both buffers by updated ones.
+func (b *buffer) put(s *mlx.Scope, k, v mlx.Array) {
+	if s.Err() != nil {
+		return
+	}
+	b.k.Free()
+	b.v.Free()
+	b.k, b.v = s.Keep(k), s.Keep(v)
+}
+
+// like is the shape that rows of k have.
+func like(k mlx.Array) [4]int { return [4]int(k.Shape()) }
 
 // write puts k and v into rows [at, at+T). The old handles are given up at once, so that MLX sees the update as
 // the buffer's only user and writes in place.

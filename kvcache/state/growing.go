@@ -35,13 +35,24 @@ func (g *GrowingKV) Mask(_ *mlx.Scope, T int) Mask {
 
 // Append writes T rows and returns views of all rows.
 func (g *GrowingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array) {
-	T := k.Dim(2)
-	if need := g.offset + T; need > g.capacity {
-		g.move(s, k, v, roundUp(max(need, g.reserved, g.capacity+g.capacity/8), growStep), 0, g.offset)
-	}
-	g.write(s, k, v, g.offset)
-	g.offset += T
+	slot := g.Open(s, like(k), k.Dtype())
+	g.write(s, k, v, slot.At)
+	g.offset += k.Dim(2)
 	return rows(s, g.k, 0, g.offset), rows(s, g.v, 0, g.offset)
+}
+
+// Open makes room for shape[2] rows.
+func (g *GrowingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
+	if need := g.offset + shape[2]; need > g.capacity {
+		g.move(s, shape, dtype, roundUp(max(need, g.reserved, g.capacity+g.capacity/8), growStep), 0, g.offset)
+	}
+	return Slot{Keys: g.k, Values: g.v, At: g.offset}
+}
+
+// Put takes the updated buffers.
+func (g *GrowingKV) Put(s *mlx.Scope, keys, values mlx.Array, T int) {
+	g.put(s, keys, values)
+	g.offset += T
 }
 
 // CanTrim is true for every offset up to this one.

@@ -59,17 +59,31 @@ func bandMask(s *mlx.Scope, n, T, window int) mlx.Array {
 
 // Append writes T rows and returns views of the rows that the T queries can see.
 func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array) {
-	T := k.Dim(2)
-	if w.used+T > w.capacity {
+	slot := w.Open(s, like(k), k.Dtype())
+	w.write(s, k, v, slot.At)
+	w.advance(k.Dim(2))
+	return rows(s, w.k, slot.From, w.used), rows(s, w.v, slot.From, w.used)
+}
+
+// Open makes room for shape[2] rows.
+func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
+	if T := shape[2]; w.used+T > w.capacity {
 		keep := min(w.used, w.window-1+slack)
-		w.move(s, k, v, roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
+		w.move(s, shape, dtype, roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
 		w.used = keep
 	}
-	from := w.used - w.reach()
-	w.write(s, k, v, w.used)
+	return Slot{Keys: w.k, Values: w.v, At: w.used, From: w.used - w.reach()}
+}
+
+// Put takes the updated buffers.
+func (w *SlidingKV) Put(s *mlx.Scope, keys, values mlx.Array, T int) {
+	w.put(s, keys, values)
+	w.advance(T)
+}
+
+func (w *SlidingKV) advance(T int) {
 	w.used += T
 	w.offset += T
-	return rows(s, w.k, from, w.used), rows(s, w.v, from, w.used)
 }
 
 // CanTrim says whether the rows that a query at `to` sees are still here.

@@ -37,10 +37,22 @@ type KV interface {
 	// Append writes k and v, both [1, heads, T, dim] and already rotated, behind the rows it has, and returns
 	// the keys and values that the T new queries attend to, masked by what Mask returned for T.
 	Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array)
+	// Open is Append for an attention that writes the rows itself: it makes room for T rows of keys and values like
+	// shape [1, heads, T, dim] and says where they go. The caller owes a Put of the updated buffers.
+	Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot
+	// Put takes the buffers with T more rows back; the old ones are given up, so that MLX updates them in place.
+	Put(s *mlx.Scope, keys, values mlx.Array, T int)
 	// Mask is the mask for T queries that follow the rows held now. Layers of one kind share one.
 	Mask(s *mlx.Scope, T int) Mask
 	// Reserve makes room for tokens in all, so that a prefill does not grow the buffer step by step.
 	Reserve(tokens int)
+}
+
+// Slot is where an attention's new rows go.
+type Slot struct {
+	Keys, Values mlx.Array // the state's own buffers, [1, heads, capacity, dim]
+	At           int       // row of the first new one
+	From         int       // first row that the new queries can see
 }
 
 // Mask is what attention takes: no mask, the causal mode, or an array [T, rows], true where a query may look.

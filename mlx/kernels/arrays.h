@@ -86,7 +86,8 @@ reprise_weights quantized_weights(const mx::array &x, const mx::array &w, const 
                                   int group, int bits, const std::string &mode, bool gathered);
 reprise_weights dense_weights(const mx::array &x, const mx::array &w);
 
-// Gives weights the buffers of the arrays that they were checked from: w, scales, biases. Returns how many.
-size_t bind_buffers(reprise_weights &weights, const std::vector<mx::array> &inputs, size_t first);
+// Gives weights the buffers of the arrays that they were checked from: w, scales, and biases
+// where there are any. Returns how many.
+size_t bind_buffers(reprise_weights &weights, bool biased, const std::vector<mx::array> &inputs, size_t first);
 
 }  // namespace reprise

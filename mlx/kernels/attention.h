@@ -86,6 +86,9 @@ static inline float top_of(const float *s, int64_t a, int64_t b) {
   return top;
 }
 
+template <class V>
+static float top_of_row(const float *x, int64_t n) { return top_of<V>(x, 0, n); }
+
 // Parts of `Count` queries at the same position over rows [r0, r0 + n), n ≤ key_block. A part is
 // {largest score, sum of weights, weighted values [dim]}.
 template <class V, int Count>

@@ -33,14 +33,14 @@ struct Layer {
 
 struct Weights {
   std::vector<uint8_t> packed;
-  std::vector<float> scales, biases;
+  std::vector<uint16_t> scales;  // centred weights in half precision: what Q5_0 and Q8_0 import to
   reprise_weights w;
   Weights(const Layer &l)
-      : packed(l.N * l.K * (l.bits ? l.bits : 32) / 8, 0x35), scales(l.bits ? l.N * l.K / l.group : 0, 0.01f), biases(scales.size(), -0.1f) {
+      : packed(l.N * l.K * (l.bits ? l.bits : 32) / 8, 0x35), scales(l.bits ? l.N * l.K / l.group : 0, 0x2400) {
     if (!l.bits) std::fill_n(reinterpret_cast<float *>(packed.data()), l.N * l.K, 0.5f);
-    w = {l.bits ? REPRISE_AFFINE : REPRISE_DENSE, l.bits, l.group, REPRISE_F32, 1, l.N, l.K, packed.data(), scales.data(), biases.data()};
+    w = {l.bits ? REPRISE_AFFINE : REPRISE_DENSE, l.bits, l.group, l.bits ? REPRISE_F16 : REPRISE_F32, 1, l.N, l.K, packed.data(), scales.data(), nullptr};
   }
-  double bytes() const { return double(packed.size()) + 8.0 * scales.size(); }
+  double bytes() const { return double(packed.size()) + 2.0 * scales.size(); }
 };
 
 // One step through `layers` with M rows: seconds per step, for float, integer and OpenBLAS.

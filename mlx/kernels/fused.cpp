@@ -59,6 +59,7 @@ mx::array plain_vector(const mx::array &a, mx::Stream s) {
 
 struct BlockSpec {
   reprise_weights weights[REPRISE_MEMBERS];  // without buffers
+  bool biased[REPRISE_MEMBERS];
   int count, gate;
   bool norm, norm_weight, post, post_weight, residual;
   float norm_eps, post_eps;
@@ -133,7 +134,7 @@ class Block : public Fused<BlockSpec> {
     task.post = next(spec_.post_weight);
     if (spec_.residual && !inputs[at].flags().row_contiguous) throw std::invalid_argument("the residual must be row-contiguous");
     task.residual = next(spec_.residual);
-    for (int i = 0; i < spec_.count; i++) at += bind_buffers(task.spec.weights[i], inputs, at);
+    for (int i = 0; i < spec_.count; i++) at += bind_buffers(task.spec.weights[i], spec_.biased[i], inputs, at);
     for (size_t i = 0; i < outputs.size(); i++) task.y[i] = allocate(outputs[i]);
     if (outputs[0].size() == 0) return;
     if (inputs[0].strides(-1) != 1 && inputs[0].shape(-1) != 1) throw std::invalid_argument("the columns of x must be next to each other");
@@ -160,6 +161,7 @@ void add_matrix(BlockSpec &spec, int i, const reprise_matrix &m, std::vector<mx:
   const mx::array *biases = m.biases.ctx ? &array_of(m.biases, "biases") : nullptr;
   spec.weights[i] = quantized_weights(x, w, scales, biases, m.group, m.bits, m.mode, false);
   inputs.push_back(scales);
+  spec.biased[i] = biases != nullptr;
   if (biases) inputs.push_back(*biases);
 }
 
@@ -239,7 +241,8 @@ class PlaceHeads : public Fused<HeadsSpec> {
     send(inputs, outputs, [spec, rows, batch, step, w, y] {
       for (int64_t b = 0; b < batch; b++) {
         const Rows part{rows.data + b * step, rows.count, rows.width, rows.stride};
-        place_heads(spec.pool->pool, spec.pool->angles, part, spec.heads, w, spec.eps, spec.rotation, y + b * rows.count * rows.width);
+        place_heads(spec.pool->pool, spec.pool->angles, part, spec.heads, w, spec.eps, spec.rotation,
+                    y + b * rows.count * rows.width, rows.count * rows.width / spec.heads, rows.width / spec.heads);
       }
     });
   }
@@ -300,9 +303,199 @@ class Attend : public Fused<AttentionSpec> {
   }
 };
 
+// ---- a layer's whole attention, in place in its buffers
+
+struct LayerSpec {
+  int heads, kv_heads, at, from;
+  bool q_weight, k_weight, wavelengths;
+  float q_eps, k_eps, scale;
+  int window;
+  Rotation rotation;  // without wavelengths
+  reprise_pool *pool;
+};
+
+// Inputs: q, k, v [1, T, heads·dim], the buffers of keys and values [1, kv_heads, capacity, dim], then q norm, k norm
+// and wavelengths where given. Outputs: y [1, T, heads·dim] and the buffers with T more rows.
+class LayerAttention : public Fused<LayerSpec> {
+ public:
+  using Fused::Fused;
+  const char *name() const override { return "RepriseLayerAttention"; }
+
+  void eval_cpu(const std::vector<mx::array> &inputs, std::vector<mx::array> &outputs) override {
+    const mx::array &q = inputs[0], &k = inputs[1], &v = inputs[2];
+    for (int i = 0; i < 3; i++)
+      if (inputs[i].strides(-1) != 1) throw std::invalid_argument("the columns of q, k and v must be next to each other");
+    struct {
+      LayerSpec spec;
+      Rows q, k, v;
+      const float *q_norm = nullptr, *k_norm = nullptr;
+      float *y, *buffers[2];
+      const float *old[2];
+      size_t size;
+      int64_t capacity, dim;
+    } t;
+    t.spec = spec_;
+    const auto rows = [](const mx::array &a) { return Rows{a.data<float>(), a.shape(1), a.shape(2), a.shape(1) > 1 ? a.strides(1) : a.shape(2)}; };
+    t.q = rows(q), t.k = rows(k), t.v = rows(v);
+    size_t at = 5;
+    if (spec_.q_weight) t.q_norm = inputs[at++].data<float>();
+    if (spec_.k_weight) t.k_norm = inputs[at++].data<float>();
+    if (spec_.wavelengths) t.spec.rotation.wavelengths = inputs[at].data<float>();
+    t.capacity = inputs[3].shape(2);
+    t.dim = inputs[3].shape(3);
+    t.size = inputs[3].size();
+    t.y = allocate(outputs[0]);
+    for (int i = 0; i < 2; i++) {
+      const mx::array &buffer = inputs[3 + i];
+      if (!buffer.flags().row_contiguous) throw std::invalid_argument("a layer's buffers must be row-contiguous");
+      t.old[i] = buffer.data<float>();
+      if (buffer.is_donatable())  // nobody else looks at it: written in place
+        outputs[1 + i].copy_shared_buffer(buffer);
+      else
+        allocate(outputs[1 + i]);
+      t.buffers[i] = outputs[1 + i].data<float>();
+    }
+    send(inputs, outputs, [t] {
+      try {
+        for (int i = 0; i < 2; i++)
+          if (t.buffers[i] != t.old[i]) std::memcpy(t.buffers[i], t.old[i], t.size * sizeof(float));
+        const LayerSpec &s = t.spec;
+        Pool &pool = s.pool->pool;
+        const int64_t T = t.q.count, head = t.capacity * t.dim;
+        Rotation still = s.rotation;
+        still.dims = 0;
+        float *queries = static_cast<float *>(pool.shared_scratch(gate_slot).get(T * t.q.width * sizeof(float)));
+        place_heads(pool, s.pool->angles, t.q, s.heads, t.q_norm, s.q_eps, s.rotation, queries, T * t.dim, t.dim);
+        place_heads(pool, s.pool->angles, t.k, s.kv_heads, t.k_norm, s.k_eps, s.rotation, t.buffers[0] + s.at * t.dim, head, t.dim);
+        place_heads(pool, s.pool->angles, t.v, s.kv_heads, nullptr, -1, still, t.buffers[1] + s.at * t.dim, head, t.dim);
+        Attention a{};
+        a.q = queries;
+        a.k = t.buffers[0] + s.from * t.dim;
+        a.v = t.buffers[1] + s.from * t.dim;
+        a.heads = s.heads, a.kv_heads = s.kv_heads, a.queries = T, a.rows = s.at + T - s.from, a.dim = t.dim;
+        a.q_head = T * t.dim, a.q_row = t.dim, a.k_head = a.v_head = head, a.k_row = a.v_row = t.dim;
+        a.scale = s.scale, a.window = s.window, a.y = t.y;
+        attend(pool, a);
+      } catch (const std::exception &) {
+        std::fill_n(t.y, t.q.count * t.q.width, nan_value);
+      }
+    });
+  }
+};
+
+// ---- an embedding's rows, and the largest of a row
+
+struct RowsSpec {
+  reprise_weights weights;  // without buffers
+  bool biased;
+  float scale;
+  reprise_pool *pool;
+};
+
+// Inputs: ids, then the matrix's arrays.
+class EmbedRows : public Fused<RowsSpec> {
+ public:
+  using Fused::Fused;
+  const char *name() const override { return "RepriseRows"; }
+  void eval_cpu(const std::vector<mx::array> &inputs, std::vector<mx::array> &outputs) override {
+    RowsSpec spec = spec_;
+    bind_buffers(spec.weights, spec.biased, inputs, 1);
+    float *y = allocate(outputs[0]);
+    if (outputs[0].size() == 0) return;
+    if (!inputs[0].flags().row_contiguous) throw std::invalid_argument("ids must be row-contiguous");
+    const int32_t *ids = inputs[0].data<int32_t>();
+    const int64_t count = inputs[0].size();
+    send(inputs, outputs, [spec, ids, count, y] {
+      try {
+        take_rows(spec.pool->pool, spec.weights, ids, count, spec.scale, y);
+      } catch (const std::exception &) {
+        std::fill_n(y, count * spec.weights.cols, nan_value);
+      }
+    });
+  }
+};
+
+class Largest : public Fused<reprise_pool *> {
+ public:
+  using Fused::Fused;
+  const char *name() const override { return "RepriseLargest"; }
+  void eval_cpu(const std::vector<mx::array> &inputs, std::vector<mx::array> &outputs) override {
+    const mx::array &x = inputs[0];
+    outputs[0].set_data(mx::allocator::malloc(outputs[0].nbytes()));
+    if (outputs[0].size() == 0) return;
+    if (x.strides(-1) != 1) throw std::invalid_argument("the columns of x must be next to each other");
+    send(inputs, outputs, [pool = spec_, x = x.data<float>(), n = int64_t(x.shape(-1)), rows = row_offsets(x), y = outputs[0].data<uint32_t>()] {
+      for (size_t r = 0; r < rows.size(); r++) y[r] = static_cast<uint32_t>(largest(pool->pool, x + rows[r], n));
+    });
+  }
+};
+
 }  // namespace
 
 extern "C" {
+
+int reprise_layer_attention(mlx_array *res, const mlx_array *qkv, const mlx_array *buffers, const reprise_layer *l,
+                            reprise_pool *pool, const mlx_stream s) {
+  return guarded([&] {
+    const mx::Stream stream = stream_of(s);
+    std::vector<mx::array> inputs;
+    for (int i = 0; i < 3; i++) inputs.push_back(as_float(array_of(qkv[i], "q, k or v"), stream));
+    for (int i = 0; i < 2; i++) inputs.push_back(array_of(buffers[i], "buffer"));
+    const mx::Dtype dtype = array_of(qkv[0], "q").dtype();
+    const mx::Shape &q = inputs[0].shape(), &k = inputs[1].shape(), &buffer = inputs[3].shape();
+    if (q.size() != 3 || k.size() != 3 || inputs[2].shape() != k || q[0] != 1 || k[0] != 1 || q[1] != k[1] || buffer.size() != 4 ||
+        inputs[4].shape() != buffer || buffer[0] != 1 || buffer[1] != l->kv_heads || l->kv_heads < 1 || l->heads % l->kv_heads ||
+        k[2] != l->kv_heads * buffer[3] || q[2] != l->heads * buffer[3] || l->at < 0 || l->at + q[1] > buffer[2] || l->from < 0 ||
+        l->from > l->at || buffer[3] > 1024 || l->dims < 0 || l->dims > buffer[3] || l->dims % 2)
+      throw std::invalid_argument("layer attention: q " + text(q) + ", k " + text(k) + " and buffers " + text(buffer) + " do not fit at row " + std::to_string(l->at));
+    if (inputs[3].dtype() != mx::float32 || inputs[4].dtype() != mx::float32) throw std::invalid_argument("layer attention: buffers must be float32");
+    LayerSpec spec{l->heads, l->kv_heads, l->at, l->from, l->q_norm.ctx != nullptr, l->k_norm.ctx != nullptr, l->wavelengths.ctx != nullptr,
+                   l->q_eps, l->k_eps, l->scale, l->window, {l->dims, l->base, l->position_scale, nullptr, l->offset}, pool};
+    const auto vector_of = [&](mlx_array a, int size, const char *what) {
+      if (!a.ctx) return;
+      if (array_of(a, what).size() != static_cast<size_t>(size)) throw std::invalid_argument(std::string("layer attention: ") + what + " does not fit a head");
+      inputs.push_back(plain_vector(array_of(a, what), stream));
+    };
+    const int dim = buffer[3];
+    vector_of(l->q_norm, dim, "q norm");
+    vector_of(l->k_norm, dim, "k norm");
+    vector_of(l->wavelengths, l->dims / 2, "wavelengths");
+    const std::vector<mx::Shape> shapes{inputs[0].shape(), inputs[3].shape(), inputs[4].shape()};
+    auto results = mx::array::make_arrays(shapes, {mx::float32, mx::float32, mx::float32}, std::make_shared<LayerAttention>(stream, spec), std::move(inputs));
+    set_result(&res[0], mx::astype(results[0], dtype, stream));
+    set_result(&res[1], std::move(results[1]));
+    set_result(&res[2], std::move(results[2]));
+  });
+}
+
+int reprise_take_rows(mlx_array *res, const mlx_array ids, const reprise_matrix *w, float scale, reprise_pool *pool, const mlx_stream s) {
+  return guarded([&] {
+    const mx::Stream stream = stream_of(s);
+    const mx::array &given = array_of(ids, "ids"), weights = array_of(w->w, "w");
+    // Only for the checks: a row of the width that the matrix has.
+    const int cols = w->scales.ctx ? static_cast<int>(int64_t(weights.shape(-1)) * 32 / std::max(1, w->bits)) : weights.shape(-1);
+    const mx::array row(mx::Shape{1, cols}, mx::float32, nullptr, {});
+    BlockSpec block{};
+    std::vector<mx::array> checked{row};
+    add_matrix(block, 0, *w, checked);
+    std::vector<mx::array> inputs{mx::contiguous(mx::astype(given, mx::int32, stream), false, stream)};
+    inputs.insert(inputs.end(), checked.begin() + 1, checked.end());
+    mx::Shape shape = given.shape();
+    shape.push_back(cols);
+    set_result(res, mx::array(shape, mx::float32, std::make_shared<EmbedRows>(stream, RowsSpec{block.weights[0], block.biased[0], scale, pool}), std::move(inputs)));
+  });
+}
+
+int reprise_largest(mlx_array *res, const mlx_array x, reprise_pool *pool, const mlx_stream s) {
+  return guarded([&] {
+    const mx::Stream stream = stream_of(s);
+    const mx::array &given = array_of(x, "x");
+    if (given.ndim() < 1 || given.shape(-1) < 1) throw std::invalid_argument("largest: x " + text(given.shape()) + " has no columns");
+    mx::Shape shape = given.shape();
+    shape.pop_back();
+    set_result(res, mx::array(shape, mx::uint32, std::make_shared<Largest>(stream, pool), {as_float(given, stream)}));
+  });
+}
 
 int reprise_products(mlx_array *res, const mlx_array x, const reprise_matrix *w, int count, const reprise_block *b,
                      reprise_activation activation, reprise_pool *pool, const mlx_stream s) {

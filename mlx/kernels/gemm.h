@@ -28,6 +28,13 @@ static inline float scale_at(const uint8_t *row, reprise_float_type type, int64_
   return type == REPRISE_BF16 ? bf16_to_float(half) : V::f16(half);
 }
 
+// The bias of a row's group, by its scale where the weights are centred.
+template <class V, int Fmt>
+static inline float bias_at(const Matrix &w, int64_t n, int64_t g, float scale) {
+  if (!w.biases) return -static_cast<float>(1 << (bits_of(Fmt) - 1)) * scale;
+  return scale_at<V>(w.biases + n * w.scale_stride, w.scale_type, g);
+}
+
 // Block b of row n as floats.
 template <class V, int Fmt>
 static inline void row_block(const Matrix &w, int64_t n, int64_t b, float *to) {
@@ -46,7 +53,7 @@ static inline void row_block(const Matrix &w, int64_t n, int64_t b, float *to) {
     dequantize_block<V, Fmt>(packed + b * bytes, s, s, 0, to);
   } else {
     const int64_t g = b >> w.group_shift;
-    const float s = scale_at<V>(scales, w.scale_type, g), bias = scale_at<V>(w.biases + n * w.scale_stride, w.scale_type, g);
+    const float s = scale_at<V>(scales, w.scale_type, g), bias = bias_at<V, Fmt>(w, n, g, s);
     dequantize_block<V, Fmt>(packed + b * bytes, s, s, bias, to);
   }
 }
@@ -151,7 +158,7 @@ static void unpack_integer(const Matrix &w, int64_t n0, int count, void *at) {
       if (r < count) {
         if constexpr (is_affine(Fmt)) {
           scale = scale_at<V>(scales, w.scale_type, g);
-          bias = scale_at<V>(w.biases + n * w.scale_stride, w.scale_type, g);
+          bias = bias_at<V, Fmt>(w, n, g, scale);
           if (is_centered<T, Fmt>) bias += center5 * scale;
         } else {
           scale = 0.5f * e8m0_to_float(scales[g]);

@@ -61,6 +61,8 @@ struct LayerKernels {
   void (*add_row)(const float *a, const float *b, int64_t n, float *y);
   void (*rotate_row)(float *x, const float *cosine, const float *sine, int64_t half);
 
+  float (*top_of)(const float *x, int64_t n);  // n > 0; NaN if there is one and the level's maximum keeps it
+
   void (*attend_rows)(const AttentionHead &h, const float *const *q, int count, int64_t r0, int64_t n, float *parts);
   void (*merge_parts)(const float *parts, int64_t count, int64_t stride, int64_t dim, float *y);
 
@@ -91,6 +93,9 @@ struct Kernels {
   // One tile of x times one panel, columns k0..k1; adds to y unless k0 is 0.
   void (*multiply)(int format, const Activations &a, int64_t t, const void *panel, int64_t k0, int64_t k1,
                    const Outputs &y, int64_t n0, int count, bool integer);
+
+  // Row n of W as floats: cols of them, rounded up to a block.
+  void (*row)(int format, const Matrix &w, int64_t n, float *to);
 
   LayerKernels layer;
 };

@@ -166,7 +166,7 @@ void add(Pool &pool, const float *a, const float *b, int64_t count, float *y) {
 }
 
 void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const float *w, float eps, const Rotation &r,
-                 float *y) {
+                 float *y, int64_t y_head, int64_t y_row) {
   std::lock_guard<std::mutex> alone(pool.product_mutex());
   const LayerKernels &k = kernels().layer;
   const int64_t dim = x.width / heads, T = x.count, half = r.dims / 2;
@@ -175,7 +175,7 @@ void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const
   each_row(pool, T, x.width, [&](int64_t t) {
     for (int64_t h = 0; h < heads; h++) {
       const float *from = x.data + t * x.stride + h * dim;
-      float *to = y + (h * T + t) * dim;
+      float *to = y + h * y_head + t * y_row;
       if (eps < 0)
         std::memcpy(to, from, dim * sizeof(float));
       else
@@ -183,6 +183,19 @@ void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const
       if (half > 0) k.rotate_row(to, cosine + t * half, sine + t * half, half);
     }
   });
+}
+
+int64_t largest(Pool &pool, const float *x, int64_t n) {
+  std::lock_guard<std::mutex> alone(pool.product_mutex());
+  constexpr int64_t step = 16384;
+  const int64_t chunks = (n + step - 1) / step;
+  std::vector<float> tops(chunks);
+  const LayerKernels &k = kernels().layer;
+  const auto top = [&](uint32_t c, int) { tops[c] = k.top_of(x + c * step, std::min(step, n - c * step)); };
+  pool.run(static_cast<uint32_t>(chunks), top);
+  const auto best = std::max_element(tops.begin(), tops.end()) - tops.begin();
+  const float *from = x + best * step, *end = x + std::min(n, (best + 1) * step), *at = std::find(from, end, tops[best]);
+  return at == end ? 0 : at - x;  // NaN equals nothing
 }
 
 }  // namespace reprise

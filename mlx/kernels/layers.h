@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "pool.h"
+#include "products.h"
 
 namespace reprise {
 
@@ -67,8 +68,15 @@ class Angles {
   int next_ = 0;
 };
 
-// x [T][heads·dim] → y [heads][T][dim]: each head normed (eps < 0: not), times w (may be null), and rotated.
-void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const float *w, float eps, const Rotation &r, float *y);
+// x [T][heads·dim] → y, head h of row t at h·y_head + t·y_row: normed (eps < 0: not), times w (may be null), and rotated.
+void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const float *w, float eps, const Rotation &r,
+                 float *y, int64_t y_head, int64_t y_row);
+
+// The first index of the largest of n values.
+int64_t largest(Pool &pool, const float *x, int64_t n);
+
+// y[i] = row ids[i] of w, times scale: an embedding. An id that names no row gives NaN.
+void take_rows(Pool &pool, const reprise_weights &w, const int32_t *ids, int64_t count, float scale, float *y);
 
 }  // namespace reprise
 

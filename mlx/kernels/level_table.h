@@ -62,6 +62,16 @@ struct Level {
     });
   }
 
+  static void row_any(int format, const Matrix &w, int64_t n, float *to) {
+    with_format(format, [&](auto f) {
+      for (int64_t b = 0; b < w.padded() / block; b++) {
+        float values[block];
+        row_block<V, f()>(w, n, b, values);
+        for (int i = 0; i < block; i++) to[b * block + float_order(f(), i)] = values[i];
+      }
+    });
+  }
+
   static void multiply_any(int format, const Activations &a, int64_t t, const void *panel, int64_t k0, int64_t k1,
                            const Outputs &y, int64_t n0, int count, bool integer) {
     if (!integer) return multiply_float<T>(a, t, static_cast<const float *>(panel), k0, k1, y, n0, count);
@@ -73,8 +83,8 @@ struct Level {
   static constexpr Kernels table(const char *name) {
     static_assert(T::float_tile <= 16 && T::integer_tile <= 16, "Outputs holds 16 rows");
     return {name,     T::float_tile, T::float_panel, T::integer_tile, T::integer_panel,
-            pack_any, matvec_any,    panel_bytes,    unpack_any,      multiply_any,
-            {gate_row<V>, norm_row<V>, add_row<V>, rotate_row<V>, attend_rows<V>, merge_parts<V>, tile_rows<T>, T::float_panel,
+            pack_any, matvec_any,    panel_bytes,    unpack_any,      multiply_any, row_any,
+            {gate_row<V>, norm_row<V>, add_row<V>, rotate_row<V>, top_of_row<V>, attend_rows<V>, merge_parts<V>, tile_rows<T>, T::float_panel,
              tile_floats<T>, key_panel<V, T>, value_panel<T>, attend_tile<V, T>}};
   }
 };

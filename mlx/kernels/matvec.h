@@ -2,20 +2,21 @@
 // is that of streaming W. Included by level_*.cpp inside that level's namespace and target.
 
 // The hardware's own prefetching stops at each page and is split between three streams.
-constexpr int prefetch_ahead = 1024;
+constexpr int prefetch_ahead = 2048;
 
 // A row's scales (or biases) as floats: the row itself where it already is, else decoded to `to`.
 template <class V>
 static const float *decode_row(const uint8_t *row, reprise_float_type type, int64_t n, float *to) {
   if (type == REPRISE_F32) return reinterpret_cast<const float *>(row);
   const uint16_t *half = reinterpret_cast<const uint16_t *>(row);
-  int64_t i = 0;
-  if (type == REPRISE_BF16) {
-    for (; i + V::width <= n; i += V::width) V::store(to + i, V::load_bf16(half + i));
-    for (; i < n; i++) to[i] = bf16_to_float(half[i]);
-  } else {
-    for (; i + V::width <= n; i += V::width) V::store(to + i, V::load_f16(half + i));
-    for (; i < n; i++) to[i] = f16_to_float(half[i]);
+  const bool bf16 = type == REPRISE_BF16;
+  if (n < V::width) {
+    for (int64_t i = 0; i < n; i++) to[i] = bf16 ? bf16_to_float(half[i]) : f16_to_float(half[i]);
+    return to;
+  }
+  for (int64_t i = 0; i < n; i += V::width) {
+    const int64_t at = i + V::width <= n ? i : n - V::width;  // the last vector overlaps the one before
+    V::store(to + at, bf16 ? V::load_bf16(half + at) : V::load_f16(half + at));
   }
   return to;
 }
@@ -60,6 +61,13 @@ static void group_sums(const Matrix &w, const Activations &a, float (*sums)[max_
   }
 }
 
+// What row n's biases add for a row of x with these group sums; centred weights take theirs from the scales.
+template <class V, int Fmt>
+static float bias_part(const Matrix &w, int64_t n, const float *scale, float *buffer, const float *sums) {
+  if (!w.biases) return -static_cast<float>(1 << (bits_of(Fmt) - 1)) * dot<V>(scale, sums, w.groups);
+  return dot<V>(decode_row<V>(w.biases + n * w.scale_stride, w.scale_type, w.groups, buffer), sums, w.groups);
+}
+
 // Adds block b of one row of W, times each row of x, to its sums.
 template <class V, int Fmt, int Rows>
 static inline void add_float_block(const Matrix &w, const Activations &a, const uint8_t *packed, const float *scale,
@@ -96,11 +104,9 @@ static void matvec_float(const Matrix &w, const Activations &a, const Outputs &y
       add_float_block<V, Fmt, Rows>(w, a, packed, scale, b + 1, odd);
     }
     if (b < a.blocks) add_float_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
-    const float *bias = nullptr;
-    if constexpr (is_affine(Fmt)) bias = decode_row<V>(w.biases + n * w.scale_stride, w.scale_type, w.groups, bias_buffer);
     for (int m = 0; m < Rows; m++) {
       float r = V::sum(V::add(even[m], odd[m]));
-      if constexpr (is_affine(Fmt)) r += dot<V>(bias, sums[m], w.groups);
+      if constexpr (is_affine(Fmt)) r += bias_part<V, Fmt>(w, n, scale, bias_buffer, sums[m]);
       y.row[m][n] = r;
     }
   }
@@ -181,12 +187,10 @@ static void matvec_integer(const Matrix &w, const Activations &a, const Outputs 
       add_integer_block<V, Fmt, Rows>(w, a, packed, scale, b + 1, odd);
     }
     if (b < a.blocks) add_integer_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
-    const float *bias = nullptr;
-    if constexpr (is_affine(Fmt)) bias = decode_row<V>(w.biases + n * w.scale_stride, w.scale_type, w.groups, bias_buffer);
     for (int m = 0; m < Rows; m++) {
       float r = V::sum(V::add(even[m], odd[m]));
       if constexpr (is_affine(Fmt))
-        r += dot<V>(bias, sums[m], w.groups);
+        r += bias_part<V, Fmt>(w, n, scale, bias_buffer, sums[m]);
       else
         r -= fp4_offset * dot<V>(scale, sums[m], w.groups);
       y.row[m][n] = r;

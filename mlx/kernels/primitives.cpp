@@ -47,8 +47,7 @@ reprise_weights quantized_weights(const mx::array &x, const mx::array &w, const 
   if (gathered && scales.shape(0) != f.count) fail("scales do not fit w");
   if (f.kind == REPRISE_AFFINE) {
     f.scale_type = float_type(scales.dtype(), "scales");
-    if (!biases) fail("affine weights need biases");
-    if (biases->shape() != scales.shape() || biases->dtype() != scales.dtype()) fail("biases do not fit scales");
+    if (biases && (biases->shape() != scales.shape() || biases->dtype() != scales.dtype())) fail("biases do not fit scales");
   } else if (scales.dtype() != mx::uint8) {
     fail("scales must be uint8");
   }
@@ -71,9 +70,9 @@ reprise_weights dense_weights(const mx::array &x, const mx::array &w) {
   return f;
 }
 
-size_t bind_buffers(reprise_weights &weights, const std::vector<mx::array> &inputs, size_t first) {
+size_t bind_buffers(reprise_weights &weights, bool biased, const std::vector<mx::array> &inputs, size_t first) {
   const void **buffers[] = {&weights.packed, &weights.scales, &weights.biases};
-  const size_t count = weights.kind == REPRISE_DENSE ? 1 : weights.kind == REPRISE_AFFINE ? 3 : 2;
+  const size_t count = weights.kind == REPRISE_DENSE ? 1 : biased ? 3 : 2;
   for (size_t i = 0; i < count; i++) {
     const mx::array &a = inputs[first + i];
     if (!a.flags().row_contiguous) throw std::invalid_argument("weights, scales and biases must be row-contiguous");
@@ -93,13 +92,13 @@ struct Spec {
   reprise_weights weights;  // without buffers
   reprise_activation activation;
   reprise_pool *pool;
-  bool gathered;
+  bool gathered, biased;
 
   bool operator==(const Spec &o) const {
     const reprise_weights &a = weights, &b = o.weights;
     return a.kind == b.kind && a.bits == b.bits && a.group == b.group && a.scale_type == b.scale_type &&
            a.count == b.count && a.rows == b.rows && a.cols == b.cols && activation == o.activation &&
-           pool == o.pool && gathered == o.gathered;
+           pool == o.pool && gathered == o.gathered && biased == o.biased;
   }
 };
 
@@ -173,7 +172,7 @@ class PackedProduct : public mx::Primitive {
     Task task{};
     task.spec = spec_;
     reprise_weights &w = task.spec.weights;
-    bind_buffers(w, inputs, 1);
+    bind_buffers(w, spec_.biased, inputs, 1);
     task.x = x.data<float>();
     task.x_step = w.cols == 1 ? 1 : x.strides(-1);
     task.rows = row_offsets(x);
@@ -235,7 +234,7 @@ Spec quantized_spec(const std::vector<mx::array> &inputs, int group, int bits, c
                     reprise_activation activation, reprise_pool *pool, bool gathered) {
   if (!pool) throw std::invalid_argument("no thread pool");
   const mx::array *biases = inputs.size() > 3 ? &inputs[3] : nullptr;
-  return {quantized_weights(inputs[0], inputs[1], inputs[2], biases, group, bits, mode, gathered), activation, pool, gathered};
+  return {quantized_weights(inputs[0], inputs[1], inputs[2], biases, group, bits, mode, gathered), activation, pool, gathered, biases != nullptr};
 }
 
 std::vector<mx::array> weight_inputs(mlx_array x, mlx_array w, mlx_array scales, mlx_array biases) {
@@ -284,7 +283,7 @@ int reprise_dense_matmul(mlx_array *res, const mlx_array x, const mlx_array w, r
   return guarded([&] {
     std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w")};
     if (!pool) throw std::invalid_argument("no thread pool");
-    const Spec spec{dense_weights(inputs[0], inputs[1]), REPRISE_ACT_FLOAT, pool, false};
+    const Spec spec{dense_weights(inputs[0], inputs[1]), REPRISE_ACT_FLOAT, pool, false, false};
     set_result(res, build(spec, std::move(inputs), stream_of(s)));
   });
 }

@@ -70,6 +70,32 @@ int reprise_place_heads(mlx_array *res, const mlx_array x, int heads, const mlx_
 int reprise_attention(mlx_array *res, const mlx_array q, const mlx_array k, const mlx_array v, float scale, int window,
                       reprise_pool *pool, const mlx_stream s);
 
+/* How a layer attends: heads, their norms (eps < 0: none), rotary positions as above, and where its rows go. */
+typedef struct {
+  int heads, kv_heads;
+  mlx_array q_norm, k_norm; /* [dim] or null */
+  float q_eps, k_eps;
+  int dims;
+  float base, position_scale;
+  mlx_array wavelengths; /* [dims/2] or null */
+  int offset;            /* position of the first new row */
+  int at, from;          /* the buffers' row of the first new row, and the first row that a query may see */
+  float scale;
+  int window;
+} reprise_layer;
+
+/* A layer's attention from its products on: q, k and v [1, T, heads·dim] become heads, the rows of k and v go into the
+ * buffers [1, kv_heads, capacity, dim] from row `at` on, in place when nobody else holds them, and the queries attend.
+ * res: [1, T, heads·dim] and the two buffers. */
+int reprise_layer_attention(mlx_array *res /* 3 */, const mlx_array *qkv /* 3 */, const mlx_array *buffers /* 2 */,
+                            const reprise_layer *l, reprise_pool *pool, const mlx_stream s);
+
+/* Rows `ids` [...] of a matrix, dequantized, times scale → float32 [..., cols]. An id that names no row gives NaN. */
+int reprise_take_rows(mlx_array *res, const mlx_array ids, const reprise_matrix *w, float scale, reprise_pool *pool, const mlx_stream s);
+
+/* The first index of the largest value of each row: x [..., N] → uint32 [...]. */
+int reprise_largest(mlx_array *res, const mlx_array x, reprise_pool *pool, const mlx_stream s);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels.h"
@@ -53,7 +55,7 @@ class Source {
     if (format_ == 0) return bad_kind;
     if (w.rows < 1 || w.cols < 1 || w.count < 1 || w.cols > max_cols) return bad_shape;
     const bool dense = is_dense(format_), affine = is_affine(format_);
-    if (!w.packed || (!dense && !w.scales) || (affine && !w.biases)) return bad_pointer;
+    if (!w.packed || (!dense && !w.scales)) return bad_pointer;
     const int64_t group = format_ == MX4 ? 32 : format_ == NV4 ? 16 : w.group;
     if (affine && group != 32 && group != 64 && group != 128) return bad_group;
     if (!dense && (w.cols % group || w.cols % block)) return bad_group;
@@ -294,6 +296,26 @@ int group(reprise_pool *pool, const reprise_member *members, int count, reprise_
   return ok;
 }
 
+void take(Pool &pool, const Source &source, const int32_t *ids, int64_t count, float scale, float *y) {
+  const Kernels &k = kernels();
+  const Matrix &w = source.first();
+  std::lock_guard<std::mutex> alone(pool.product_mutex());
+  const int64_t step = std::max<int64_t>(1, 8192 / w.cols);
+  for (int t = 0; t < pool.threads(); t++) pool.thread_scratch(t).get(w.padded() * sizeof(float));
+  pool.run(static_cast<uint32_t>((count + step - 1) / step), [&](uint32_t c, int thread) {
+    float *row = static_cast<float *>(pool.thread_scratch(thread).get(w.padded() * sizeof(float)));
+    for (int64_t i = c * step; i < std::min(count, (c + 1) * step); i++) {
+      float *to = y + i * w.cols;
+      if (ids[i] < 0 || ids[i] >= w.rows) {
+        std::fill_n(to, w.cols, std::numeric_limits<float>::quiet_NaN());
+        continue;
+      }
+      k.row(source.format(), w, ids[i], row);
+      for (int64_t j = 0; j < w.cols; j++) to[j] = row[j] * scale;
+    }
+  });
+}
+
 int gathered(reprise_pool *pool, const reprise_weights *weights, reprise_rows x, const uint32_t *which, float *y,
             int64_t y_stride, int64_t M, reprise_activation act) {
   if (M == 0) return ok;
@@ -326,6 +348,13 @@ int gathered(reprise_pool *pool, const reprise_weights *weights, reprise_rows x,
 }
 
 }  // namespace
+
+void take_rows(Pool &pool, const reprise_weights &w, const int32_t *ids, int64_t count, float scale, float *y) {
+  Source source;
+  if (source.set(w) != ok) throw std::invalid_argument("take_rows: weights that cannot be computed with");
+  take(pool, source, ids, count, scale, y);
+}
+
 }  // namespace reprise
 
 extern "C" {

@@ -24,7 +24,8 @@ extern "C" {
 #define REPRISE_MATVEC_ROWS 4
 
 typedef enum {
-  REPRISE_AFFINE, /* w = scale·q + bias, q an unsigned integer of 2, 3, 4, 5, 6 or 8 bits */
+  REPRISE_AFFINE, /* w = scale·q + bias, q an unsigned integer of 2, 3, 4, 5, 6 or 8 bits; without biases,
+                     bias = −2^(bits−1)·scale: the quants are centred, and their biases need not be read */
   REPRISE_MXFP4,  /* w = 2^(scale−127)·e2m1, groups of 32 */
   REPRISE_NVFP4,  /* w = e4m3(scale)·e2m1, groups of 16 */
   REPRISE_DENSE   /* w as it stands, of type `scale_type`; scales and biases are NULL */

@@ -341,7 +341,7 @@ void refusals(reprise_pool *pool) {
   w.group = 48, expect(code(w) != 0, "group 48 accepted"), w = made.w;
   w.cols = 48, expect(code(w) != 0, "cols 48 in groups of 32 accepted"), w = made.w;
   w.cols = 1 << 17, expect(code(w) != 0, "131072 cols accepted"), w = made.w;
-  w.biases = nullptr, expect(code(w) != 0, "no biases accepted"), w = made.w;
+  w.scales = nullptr, expect(code(w) != 0, "no scales accepted"), w = made.w;
   w.rows = 0, expect(code(w) != 0, "no rows accepted"), w = made.w;
   const uint32_t which = 1;
   expect(reprise_product_gathered(pool, &made.w, {x, 64, nullptr}, &which, y, 4, 1, REPRISE_ACT_FLOAT) != 0, "matrix 1 of 1 accepted");

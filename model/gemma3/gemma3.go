@@ -18,11 +18,10 @@ type Model struct {
 	info  model.Info
 	owner *mlx.Scope // of the weights
 
-	embed      nn.Embedding
-	embedScale mlx.Array
-	layers     []layer
-	norm       nn.RMSNorm
-	head       nn.Matrix // the embedding itself when tied
+	embed  nn.Embedding
+	layers []layer
+	norm   nn.RMSNorm
+	head   nn.Matrix // the embedding itself when tied
 }
 
 type layer struct {
@@ -34,11 +33,8 @@ type layer struct {
 }
 
 type attention struct {
-	q, k, v, o     nn.Linear
-	qNorm, kNorm   nn.RMSNorm
-	rope           nn.RoPE
-	heads, kvHeads int
-	scale          float32
+	q, k, v, o nn.Linear
+	core       nn.Attention
 }
 
 type mlp struct{ gate, up, down nn.Linear }
@@ -56,7 +52,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if st.Has("lm_head.weight") {
 		m.head = st.Matrix("lm_head", cfg.Vocab, cfg.Hidden)
 	}
-	m.embedScale = owner.AsType(owner.Scalar(math.Sqrt(float64(cfg.Hidden)), mlx.BFloat16), st.Dtype())
+	m.embed.Scale = mlx.RoundToBFloat16(float32(math.Sqrt(float64(cfg.Hidden)))) // as mlx-lm does in any dtype
 	for i := range cfg.Layers {
 		m.layers = append(m.layers, buildLayer(st, &cfg, i))
 	}
@@ -74,6 +70,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 	path := fmt.Sprintf("model.layers.%d.", i)
 	d, kv := cfg.HeadDim, cfg.KVHeads*cfg.HeadDim
+	qNorm, kNorm := norm(st, path+"self_attn.q_norm", d, cfg.NormEps), norm(st, path+"self_attn.k_norm", d, cfg.NormEps)
 	l := layer{
 		sliding: cfg.sliding(i),
 		attn: attention{
@@ -82,11 +79,11 @@ func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 			v: st.Linear(path+"self_attn.v_proj", cfg.Hidden, kv),
 			o: st.Linear(path+"self_attn.o_proj", cfg.Heads*d, cfg.Hidden),
 
-			qNorm: norm(st, path+"self_attn.q_norm", d, cfg.NormEps),
-			kNorm: norm(st, path+"self_attn.k_norm", d, cfg.NormEps),
-			rope:  nn.RoPE{Dims: d, Base: cfg.ThetaLocal, Scale: 1},
-			heads: cfg.Heads, kvHeads: cfg.KVHeads,
-			scale: float32(math.Pow(cfg.QueryScalar, -0.5)),
+			core: nn.Attention{
+				Heads: cfg.Heads, KVHeads: cfg.KVHeads, Scale: float32(math.Pow(cfg.QueryScalar, -0.5)),
+				QNorm: &qNorm, KNorm: &kNorm,
+				RoPE: nn.RoPE{Dims: d, Base: cfg.ThetaLocal, Scale: 1},
+			},
 		},
 		mlp: mlp{
 			gate: st.Linear(path+"mlp.gate_proj", cfg.Hidden, cfg.MLP),
@@ -99,7 +96,7 @@ func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 		postMLPNorm:  norm(st, path+"post_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
 	}
 	if !l.sliding {
-		l.attn.rope = nn.RoPE{Dims: d, Base: cfg.ThetaFull, Scale: cfg.positionScale()}
+		l.attn.core.RoPE = nn.RoPE{Dims: d, Base: cfg.ThetaFull, Scale: cfg.positionScale()}
 	}
 	return l
 }
@@ -147,7 +144,7 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 			masks[k] = first.Mask(s, T)
 		}
 	}
-	h := s.Multiply(m.embed.Forward(s, ids), m.embedScale)
+	h := m.embed.Forward(s, ids)
 	for i := range m.layers {
 		h = m.layers[i].forward(s, h, st.KV(i), masks[m.kind(i)])
 	}
@@ -171,12 +168,5 @@ func (l *layer) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask)
 // forward is everything up to the output's projection.
 func (a *attention) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, kv state.KV, mask state.Mask) mlx.Array {
 	qkv := nn.Project(s, x, norm, &a.q, &a.k, &a.v)
-	if s.Err() != nil {
-		return mlx.Array{}
-	}
-	at := kv.Offset()
-	q := nn.PlaceHeads(s, qkv[0], a.heads, &a.qNorm, &a.rope, at)
-	k := nn.PlaceHeads(s, qkv[1], a.kvHeads, &a.kNorm, &a.rope, at)
-	keys, values := kv.Append(s, k, nn.HeadsFirst(s, nn.Heads(s, qkv[2], a.kvHeads)))
-	return nn.Attend(s, q, keys, values, a.scale, mask)
+	return a.core.Forward(s, qkv[0], qkv[1], qkv[2], kv, mask)
 }

@@ -5,7 +5,8 @@ import "reprise/mlx"
 // Matrix is a weight [out, in], dense or quantized.
 type Matrix struct {
 	W mlx.Array // dense: [out, in]; quantized: packed uint32 [out, in*bits/32]
-	// Scales is valid for a quantized matrix; Biases only in affine mode.
+	// Scales is valid for a quantized matrix; Biases only in affine mode, and there not for a centred matrix, whose
+	// biases are −2^(Bits−1) times the scales.
 	Scales, Biases  mlx.Array
 	GroupSize, Bits int
 	Mode            string // "affine", "mxfp4", "nvfp4"
@@ -28,13 +29,30 @@ func (m *Matrix) packed() mlx.Packed {
 	return mlx.Packed{W: m.W, Scales: m.Scales, Biases: m.Biases, GroupSize: m.GroupSize, Bits: m.Bits, Mode: m.Mode}
 }
 
+// Centred says whether biases are those of a centred matrix of that many bits. It evaluates.
+func Centred(s *mlx.Scope, scales, biases mlx.Array, bits int) (bool, error) {
+	child := s.Child()
+	defer child.Close()
+	differ := child.NotEqual(biases, child.Multiply(scales, child.Scalar(-float64(int(1)<<(bits-1)), scales.Dtype())))
+	n, err := child.Int(child.MaxAxis(child.AsType(child.Flatten(differ, 0, -1), mlx.Int32), 0, false))
+	return n == 0, err
+}
+
+// biases are the given ones, or a centred matrix's.
+func (m *Matrix) biases(s *mlx.Scope, scales, biases mlx.Array) mlx.Array {
+	if m.Mode != "affine" || biases.Valid() {
+		return biases
+	}
+	return s.Multiply(scales, s.Scalar(-float64(int(1)<<(m.Bits-1)), scales.Dtype()))
+}
+
 // Multiply is x·Wᵀ: [..., in] → [..., out].
 func (m *Matrix) Multiply(s *mlx.Scope, x mlx.Array) mlx.Array {
 	switch {
 	case s.Kernels():
 		return s.Product(x, m.packed())
 	case m.Quantized():
-		return s.QuantizedMatmul(x, m.W, m.Scales, m.Biases, true, m.GroupSize, m.Bits, m.Mode)
+		return s.QuantizedMatmul(x, m.W, m.Scales, m.biases(s, m.Scales, m.Biases), true, m.GroupSize, m.Bits, m.Mode)
 	}
 	return s.Matmul(x, m.transposed)
 }
@@ -45,8 +63,12 @@ func (m *Matrix) Rows(s *mlx.Scope, ids mlx.Array, dtype mlx.Dtype) mlx.Array {
 		return s.AsType(s.Take(m.W, ids, 0), dtype)
 	}
 	scales, biases := s.Take(m.Scales, ids, 0), m.Biases
-	if biases.Valid() { // affine: in dtype first, because MLX computes in the scales' own
-		scales, biases = s.AsType(scales, dtype), s.AsType(s.Take(biases, ids, 0), dtype)
+	if biases.Valid() {
+		biases = s.AsType(s.Take(biases, ids, 0), dtype)
+	}
+	if m.Mode == "affine" { // in dtype first, because MLX computes in the scales' own
+		scales = s.AsType(scales, dtype)
+		biases = m.biases(s, scales, biases)
 	}
 	return s.Dequantize(s.Take(m.W, ids, 0), scales, biases, m.GroupSize, m.Bits, m.Mode, mlx.Array{}, dtype)
 }
@@ -70,7 +92,21 @@ func (l *Linear) Forward(s *mlx.Scope, x mlx.Array) mlx.Array {
 type Embedding struct {
 	Matrix
 	Dtype mlx.Dtype
+	Scale float32 // of every row, in Dtype; 0 is 1
 }
 
 // Forward looks ids up: int32 [1, T] → [1, T, width].
-func (e *Embedding) Forward(s *mlx.Scope, ids mlx.Array) mlx.Array { return e.Rows(s, ids, e.Dtype) }
+func (e *Embedding) Forward(s *mlx.Scope, ids mlx.Array) mlx.Array {
+	scale := e.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	if s.Kernels() && e.Dtype == mlx.Float32 {
+		return s.Rows(ids, e.packed(), scale)
+	}
+	x := e.Rows(s, ids, e.Dtype)
+	if scale != 1 {
+		x = s.Multiply(x, s.Scalar(float64(scale), e.Dtype))
+	}
+	return x
+}

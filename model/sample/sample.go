@@ -47,6 +47,9 @@ func (p Params) Validate() error {
 // Next draws the token at position from logits [1, 1, vocab]: [1, 1], an integer dtype, not evaluated.
 func (p Params) Next(s *mlx.Scope, logits mlx.Array, position int) mlx.Array {
 	if p.Temperature == 0 {
+		if s.Kernels() {
+			return s.Largest(logits)
+		}
 		return s.ArgMaxAxis(logits, -1, false)
 	}
 	logits = s.AsType(logits, mlx.Float32)

@@ -145,7 +145,7 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	held := st.keep(func(s *mlx.Scope) []mlx.Array {
 		switch {
 		case spec.Mode == "affine" && st.opts.AsFiled && !st.opts.Widen:
-			scales, biases = s.Copy(scales), s.Copy(biases)
+			scales, biases = s.Copy(scales), st.uncentred(s, scales, biases, spec.Bits)
 		case spec.Mode == "affine":
 			// In the activations' dtype first: other scales would round a widened weight, and promote a product.
 			scales, biases = s.AsType(scales, st.opts.Dtype), s.AsType(biases, st.opts.Dtype)
@@ -165,6 +165,18 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 		m.Biases = held[2]
 	}
 	return nn.NewMatrix(st.owner, m)
+}
+
+// uncentred is a copy of the biases, or none where they follow from the scales: less to hold and to read.
+func (st *Store) uncentred(s *mlx.Scope, scales, biases mlx.Array, bits int) mlx.Array {
+	centred, err := nn.Centred(s, scales, biases, bits)
+	if err != nil {
+		st.fail("%v", err)
+	}
+	if centred {
+		return mlx.Array{}
+	}
+	return s.Copy(biases)
 }
 
 // quantization is the rule for a packed matrix, checked against its shapes: a wrong one would let a kernel read

@@ -47,12 +47,16 @@ func (t *turn) decode(ctx context.Context) error {
 		var id int
 		more := len(t.result.IDs)+1 < t.maxTokens
 		err := t.step(ctx, func(s *mlx.Scope) (err error) {
-			token := t.next
+			token, start := t.next, time.Now()
 			if t.next = (mlx.Array{}); more {
 				err = t.sample(s, t.feed(s, s.Reshape(token, []int{1, 1}), nil))
 			}
+			sent := time.Now()
 			if err == nil {
 				id, err = s.Int(token)
+			}
+			if len(t.times) > 0 { // the wait for the first token is the prefill's
+				t.result.Host, t.result.Wait = t.result.Host+sent.Sub(start), t.result.Wait+time.Since(sent)
 			}
 			token.Free()
 			return err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"reprise/kvcache/ledger"
 	"reprise/model/sample"
@@ -34,6 +35,9 @@ type Result struct {
 	IDs    []int32 // generated, the end token included
 	Finish ledger.FinishReason
 	Row    ledger.Row
+	// Host is the part of decode_ms in which the worker built steps and sent them out; Wait that in which it waited
+	// for a token. They overlap with what the device does.
+	Host, Wait time.Duration
 }
 
 // RequestError is the client's mistake: what is wrong, in which parameter. Adapters put it into their API's shape.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -56,10 +57,11 @@ func newBenchSpeed() *cobra.Command {
 	fs.IntSliceVar(&o.Prompts, "prompt", []int{512, 2048}, "lengths of the prompts, in `TOKENS`")
 	fs.IntVar(&o.Gen, "gen", 128, "tokens to decode behind each prompt")
 	fs.IntVar(&o.Repeat, "repeat", 3, "measured rounds, behind one to warm up")
+	fs.BoolVar(&o.Profile, "profile", false, "show where the longest prompt's time goes: host and device, and by kind of op")
 	fs.BoolVar(&asJSON, "json", false, "print an object, with machine and versions")
 	marked(cmd, inPrefill, "prompt")
 	marked(cmd, inDecode, "gen")
-	marked(cmd, inOutput, "json", "repeat")
+	marked(cmd, inOutput, "json", "repeat", "profile")
 	return cmd
 }
 
@@ -86,6 +88,9 @@ func benchSpeed(c *cobra.Command, opts load.Options, o speed.Options) (*speed.Re
 		Encode:   func(text string) ([]int32, error) { return m.Tokenizer.Encode(text, true) },
 		Progress: func(did string) { fmt.Fprintln(c.ErrOrStderr(), did) },
 	}
-	report.Points, err = bench.Measure(ctx, o)
+	if report.Points, err = bench.Measure(ctx, o); err != nil || !o.Profile {
+		return report, err
+	}
+	report.Profile, err = bench.Profile(ctx, e.Worker(), slices.Max(o.Prompts), o.Gen)
 	return report, err
 }

@@ -31,6 +31,7 @@ type Report struct {
 	Threads int             `json:"threads,omitempty"`
 	Repeat  int             `json:"repeat"`
 	Points  []Point         `json:"points"`
+	Profile *Profile        `json:"profile,omitempty"` // of the longest prompt
 }
 
 // NewReport describes what computes; Points are the caller's.
@@ -65,5 +66,8 @@ func (r *Report) WriteText(out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%.1f\t%s\t%s\t%.1f\t%s\t%s\t\n", console.Count(p.Prompt), p.PrefillTPS, console.Millis(p.TTFTMs),
 			console.Count(p.Generated), p.DecodeTPS, console.Bytes(p.MLXPeak), console.Bytes(p.Footprint))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil || r.Profile == nil {
+		return err
+	}
+	return r.Profile.WriteText(out)
 }

@@ -28,6 +28,7 @@ type Options struct {
 	Prompts []int // lengths in tokens
 	Gen     int   // tokens decoded behind each, at least 2
 	Repeat  int   // measured rounds
+	Profile bool  // profile the longest prompt, too
 }
 
 // Point is one frontier; speeds are medians over the rounds.

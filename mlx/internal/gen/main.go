@@ -170,11 +170,11 @@ func emit(w *bytes.Buffer, b binding, params []param) error {
 	var ret, zero, own, declare, refs string
 	switch strings.Join(results, " ") {
 	case "mlx_array*":
-		ret, zero, own, declare, refs = "Array", "Array{}", "s.own(r)", "var r C.mlx_array", "&r"
+		ret, zero, own, declare, refs = "Array", "Array{}", fmt.Sprintf("s.made(%q, s.own(r))", b.name), "var r C.mlx_array", "&r"
 	case "mlx_array* mlx_array*":
 		ret, zero, own, declare, refs = "(Array, Array)", "Array{}, Array{}", "s.own(r), s.own(r1)", "var r, r1 C.mlx_array", "&r, &r1"
 	case "mlx_vector_array*":
-		ret, zero, own, declare, refs = "[]Array", "nil", "s.ownVector(r)", "var r C.mlx_vector_array", "&r"
+		ret, zero, own, declare, refs = "[]Array", "nil", fmt.Sprintf("s.madeAll(%q, s.ownVector(r))", b.name), "var r C.mlx_vector_array", "&r"
 	default:
 		return fmt.Errorf("results %v are of a kind that gen does not know yet", results)
 	}

@@ -1,6 +1,9 @@
 package gguf
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // AffineGroup is the number of elements that share a scale and a bias in the
 // form that Affine gives.
@@ -19,6 +22,32 @@ func AffineBits(t Type) (bits int, ok bool) {
 	}
 	return 0, false
 }
+
+// HalfAffine says whether the scales and biases that Affine gives for these whole blocks are all numbers of half
+// precision, as those of the types with one scale a block are unless a scale is huge: then a bias, its multiple, is
+// beyond the largest half.
+func HalfAffine(t Type, src []byte) bool {
+	limit := float32(math.MaxFloat32)
+	switch t {
+	case Q4_1, Q5_1:
+	case Q4_0:
+		limit = maxHalf / 8
+	case Q5_0:
+		limit = maxHalf / 16
+	case Q8_0:
+		limit = maxHalf / 128
+	default:
+		return false // K-quants: a half times an integer
+	}
+	for at := 0; at < len(src); at += t.BlockBytes() {
+		if d := half(src[at:]); d > limit || d < -limit {
+			return false
+		}
+	}
+	return true
+}
+
+const maxHalf = 65504
 
 // Affine unpacks whole blocks of a type for which AffineBits holds. Per group
 // of 32 elements, in order, it gives 32 quants, a scale and a bias, all exact:

@@ -76,6 +76,23 @@ func half(b []byte) float32 {
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
 
+// Half is v in IEEE half precision, and whether that is v itself.
+func Half(v float32) (h uint16, exact bool) {
+	bits := math.Float32bits(v)
+	sign, exponent, fraction := uint16(bits>>31<<15), int(bits>>23&0xff)-127, bits&0x7fffff
+	switch {
+	case bits<<1 == 0:
+		return sign, true
+	case exponent >= -14 && exponent <= 15:
+		return sign | uint16(exponent+15)<<10 | uint16(fraction>>13), fraction&0x1fff == 0
+	case exponent >= -24 && exponent < -14: // subnormal: a multiple of 2^-24
+		shift := uint(13 + (-14 - exponent))
+		full := fraction | 0x800000
+		return sign | uint16(full>>shift), full&(1<<shift-1) == 0
+	}
+	return sign, false
+}
+
 // quants4 unpacks the 32 four-bit quants of Q4_0, Q4_1, Q5_0 and Q5_1: the low
 // nibbles of 16 bytes, then the high ones.
 func quants4(q *[32]uint8, nibbles []byte) {

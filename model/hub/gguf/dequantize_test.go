@@ -101,3 +101,42 @@ func TestWrongLengths(t *testing.T) {
 		t.Error("Affine took Q6_K")
 	}
 }
+
+// Every half, widened and back, is itself; what lies between two is not exact.
+func TestHalfInvertsWidening(t *testing.T) {
+	for h := range 1 << 16 {
+		v := half([]byte{byte(h), byte(h >> 8)})
+		if v-v != 0 {
+			continue // infinities and NaNs are refused elsewhere
+		}
+		if got, exact := Half(v); !exact || int(got) != h {
+			t.Fatalf("half %#04x is %g, which comes back as %#04x, exact: %v", h, v, got, exact)
+		}
+		if between := math.Nextafter32(v, 1e30); between != v {
+			if got, exact := Half(between); exact {
+				t.Fatalf("%g, beside half %#04x, counts as the half %#04x", between, h, got)
+			}
+		}
+	}
+	for _, v := range []float32{65520, -1e6, 1e-9} {
+		if _, exact := Half(v); exact {
+			t.Errorf("%g counts as a half", v)
+		}
+	}
+}
+
+func TestHalfAffineMindsTheBias(t *testing.T) {
+	block := make([]byte, Q8_0.BlockBytes())
+	for _, c := range []struct {
+		scale uint16
+		fits  bool
+	}{{0x5fff, true}, {0x5ff0, true}, {0x6000, false}, {0xe000, false}, {0x0001, true}} { // 511.9, 511, 512, -512, 2^-24
+		block[0], block[1] = byte(c.scale), byte(c.scale>>8)
+		if got := HalfAffine(Q8_0, block); got != c.fits {
+			t.Errorf("scale %#04x: HalfAffine is %v", c.scale, got)
+		}
+	}
+	if HalfAffine(Q4_K, make([]byte, Q4_K.BlockBytes())) {
+		t.Error("a K-quant's scales are products of a half and an integer")
+	}
+}

@@ -52,6 +52,7 @@ type placed struct {
 	source  gguf.Tensor
 	name    string // Hugging Face name, ending in ".weight"
 	plusOne bool
+	half    bool // its scales and biases are written in half precision, exactly (findHalves)
 }
 
 // place maps every tensor of the file, and fails by name on one that is
@@ -76,7 +77,7 @@ func (a *architecture) place(f *gguf.File, s sizes) ([]placed, error) {
 				f.Path, t.Name, t.Type, t.Shape, groupSize)
 		}
 		have[t.Name] = true
-		out = append(out, placed{t, name, to.plusOne})
+		out = append(out, placed{source: t, name: name, plusOne: to.plusOne})
 	}
 	if missing := a.missing(have, s); missing != "" {
 		return nil, fmt.Errorf("%s: tensor %q is missing", f.Path, missing)

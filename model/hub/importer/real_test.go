@@ -158,9 +158,7 @@ func (c *checkpoint) values(name string, from, n, all int64) []float32 {
 		}
 		return out
 	}
-	_, rawScales := c.rows(module(name)+".scales", from, n, all)
-	_, rawBiases := c.rows(module(name)+".biases", from, n, all)
-	scales, biases := toFloats(rawScales), toFloats(rawBiases)
+	scales, biases := c.values(module(name)+".scales", from, n, all), c.values(module(name)+".biases", from, n, all)
 	out := make([]float32, len(scales)*groupSize)
 	bits := len(data) * 8 / len(out)
 	for i := range out {

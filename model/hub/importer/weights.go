@@ -50,10 +50,14 @@ func (p placed) specs() []safetensors.Spec {
 	}
 	rows, columns := p.source.Rows(), p.source.Columns()
 	groups := []int64{rows, columns / groupSize}
+	scales := safetensors.F32
+	if p.half {
+		scales = safetensors.F16
+	}
 	return []safetensors.Spec{
 		{Name: p.name, DType: safetensors.U32, Shape: []int64{rows, columns * int64(bits) / 32}},
-		{Name: module(p.name) + ".scales", DType: safetensors.F32, Shape: groups},
-		{Name: module(p.name) + ".biases", DType: safetensors.F32, Shape: groups},
+		{Name: module(p.name) + ".scales", DType: scales, Shape: groups},
+		{Name: module(p.name) + ".biases", DType: scales, Shape: groups},
 	}
 }
 
@@ -62,6 +66,9 @@ func (p placed) specs() []safetensors.Spec {
 func writeWeights(ctx context.Context, f *gguf.File, tensors []placed, path string, progress func(done, total int64)) ([]TensorReport, error) {
 	var specs []safetensors.Spec
 	var total int64
+	if err := findHalves(ctx, f, tensors); err != nil {
+		return nil, err
+	}
 	for _, p := range tensors {
 		specs = append(specs, p.specs()...)
 		total += p.source.Bytes
@@ -86,6 +93,28 @@ func writeWeights(ctx context.Context, f *gguf.File, tensors []placed, path stri
 		return nil, err
 	}
 	return reports, out.Commit()
+}
+
+// findHalves marks the tensors whose scales and biases fit in half precision, where they take half the bytes and
+// are as exact.
+func findHalves(ctx context.Context, f *gguf.File, tensors []placed) error {
+	return parallel(ctx, bySize(tensors), func(int64) {}, func(ctx context.Context, i int, _ func(int64)) error {
+		p := &tensors[i]
+		p.half = bitsFor(p.source.Type) > 0
+		var raw []byte
+		for at := int64(0); p.half && at < p.source.Bytes; at += int64(len(raw)) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			step := int64(chunkElements / p.source.Type.BlockElements() * p.source.Type.BlockBytes())
+			raw = resize(raw, int(min(step, p.source.Bytes-at)))
+			if err := f.ReadAt(p.source, raw, at); err != nil {
+				return fmt.Errorf("tensor %q: %w", p.source.Name, err)
+			}
+			p.half = gguf.HalfAffine(p.source.Type, raw)
+		}
+		return nil
+	})
 }
 
 // bySize orders the work largest first, so that no worker is left alone with
@@ -237,6 +266,9 @@ func (c *converter) quantized(t gguf.Type) error {
 	}
 	c.packed = pack(c.packed[:0], c.quants, c.bits)
 	_, err := c.weights.Write(c.packed)
+	if c.placed.half {
+		return errors.Join(err, c.halves(c.scales, c.scale), c.halves(c.biases, c.bias))
+	}
 	return errors.Join(err, c.floats(c.scales, c.scale), c.floats(c.biases, c.bias))
 }
 
@@ -245,6 +277,20 @@ func (c *converter) floats(to *safetensors.TensorWriter, values []float32) error
 	c.bytes = c.bytes[:0]
 	for _, v := range values {
 		c.bytes = binary.LittleEndian.AppendUint32(c.bytes, math.Float32bits(v))
+	}
+	_, err := to.Write(c.bytes)
+	return err
+}
+
+// halves writes values that half precision holds exactly.
+func (c *converter) halves(to *safetensors.TensorWriter, values []float32) error {
+	c.bytes = c.bytes[:0]
+	for _, v := range values {
+		h, exact := gguf.Half(v)
+		if !exact {
+			return fmt.Errorf("scale or bias %v has no exact form in half precision: a mistake of HalfAffine", v)
+		}
+		c.bytes = binary.LittleEndian.AppendUint16(c.bytes, h)
 	}
 	_, err := to.Write(c.bytes)
 	return err
