@@ -135,8 +135,8 @@ type LayerAttention struct {
 }
 
 // LayerAttention makes heads of q, k and v [1, T, heads·dim], puts the rows of k and v into the buffers
-// [1, KVHeads, capacity, dim], and attends: y [1, T, Heads·dim] and the buffers, which are written in place when the
-// caller frees its handles before they are evaluated. Only where Kernels.
+// [1, KVHeads, capacity, dim], and attends: y [1, T, Heads·dim] and the buffers, written in place. An older handle to
+// them still reads its rows below At, and must not be read beyond. Only where Kernels.
 func (s *Scope) LayerAttention(l LayerAttention, q, k, v, keys, values Array) (y, newKeys, newValues Array) {
 	if s.err != nil {
 		return Array{}, Array{}, Array{}

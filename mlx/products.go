@@ -30,6 +30,19 @@ func (w *Worker) KernelLevel() (level string, threads int) {
 	return C.GoString(C.reprise_cpu_level()), int(C.reprise_pool_threads(w.pool))
 }
 
+// hugeFrom is the size from which an array spans whole huge pages.
+const hugeFrom = 4 << 20
+
+// SettleWeights prepares evaluated weights for being read on every step: big ones get huge pages where the system has
+// them. Only where Kernels.
+func (s *Scope) SettleWeights(weights ...Array) {
+	for _, w := range weights {
+		if w.Valid() && w.Nbytes() >= hugeFrom {
+			C.reprise_huge_pages(w.c())
+		}
+	}
+}
+
 // Product is x·Wᵀ: [..., in] → [..., out], in x's dtype. Only where Kernels.
 func (s *Scope) Product(x Array, w Packed) Array {
 	if s.err != nil {

@@ -107,6 +107,17 @@ compile_kernels() {
   $ar rcs "$out/lib/libreprise_kernels.a" "$out"/obj/*.o && rm -rf "$out/obj"
 }
 
+# kernel_tests MLX MLXC OUT: the kernels' own tests (mlx/kernels_test.go runs them), beside the library that they test.
+kernel_tests() {
+  local mlx=$1 mlxc=$2 out=$3
+  mkdir -p "$out/bin"
+  c++ -std=c++20 -O2 -w -pthread -o "$out/bin/test_products" "$root/mlx/kernels/test_products.cpp" "$out/lib/libreprise_kernels.a" -ldl \
+    -L"$mlxc/lib" -lmlxc -L"$mlx/mlx/lib" -lmlx -Wl,-rpath,"$mlx/mlx/lib" &
+  c++ -std=c++20 -O2 -w -pthread -isystem "$mlx/mlx/include" -isystem "$mlxc/include" -o "$out/bin/test_primitives" "$root/mlx/kernels/test_primitives.cpp" \
+    "$out/lib/libreprise_kernels.a" -L"$mlxc/lib" -lmlxc -L"$mlx/mlx/lib" -lmlx -Wl,-rpath,"$mlx/mlx/lib"
+  wait $!
+}
+
 compile_tokenizers() {
   local out=$1 mod; mod=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
   say "compiling the tokenizers library (about two minutes, once)"
@@ -170,7 +181,7 @@ host() {
   [ "$mlxheaders" = "$mlx" ] || once "$mlxheaders" pip_install_into mlx-cpu
   [ -d "$mlxc" ] || once "$sources" mlxc_sources
   once "$mlxc" compile_mlxc "$sources/mlx-c" "$mlxheaders/mlx/include" c++ ar
-  once "$kernels" compile_kernels "$mlxheaders/mlx/include" "$mlxc/include" c++ ar
+  once "$kernels" kernels_and_tests
   once "$tok" compile_tokenizers
   if [ "$os" = Linux ]; then
     if [ ! -d "$blas" ]; then
@@ -187,6 +198,11 @@ host() {
   printf '%s\n' "$cache" > "$build/cache"
   write_env
 }
+kernels_and_tests() {
+  compile_kernels "$mlxheaders/mlx/include" "$mlxc/include" c++ ar "$1"
+  kernel_tests "$mlxheaders" "$mlxc" "$1"
+}
+
 # model imports the GGUF into the cache, keyed by the file and the importer's own sources.
 model() {
   local small

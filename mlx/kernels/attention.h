@@ -6,7 +6,7 @@
 // weighted values), and merge_parts adds the parts up. Many queries (prefill): keys and values are
 // brought into panels once, and tiles of queries meet them in register-blocked products.
 
-// The rows that meet in a block of a tile, and that one part covers: fixed, because cuts change bits.
+// The most rows that meet in a block of a tile, or in a part.
 constexpr int64_t key_block = 128;
 
 // Scores of `count` queries with row r of K, scaled.
@@ -95,7 +95,11 @@ template <class V, int Count>
 static void attend_rows_of(const AttentionHead &h, const float *const *q, int64_t r0, int64_t n, float *parts) {
   alignas(64) float s[Count * key_block];
   const int64_t padded = (n + V::width - 1) / V::width * V::width;
-  for (int64_t r = 0; r < n; r++) scores_of<V, Count>(q, h.k + (r0 + r) * h.k_row, h.dim, h.scale, s + r, key_block);
+  for (int64_t r = 0; r < n; r++) {
+    // The values are read by columns, in steps that no prefetcher guesses: they are asked for by rows, now.
+    for (int64_t d = 0; d < h.dim; d += 16) __builtin_prefetch(h.v + (r0 + r) * h.v_row + d);
+    scores_of<V, Count>(q, h.k + (r0 + r) * h.k_row, h.dim, h.scale, s + r, key_block);
+  }
   alignas(64) float sums[Count * max_head_dim];
   float top[Count], total[Count];
   for (int j = 0; j < Count; j++) {

@@ -1,8 +1,13 @@
 // Layers' parts as MLX primitives: a group of products with what stands before and after it, heads put in place, and
 // attention. Each is one task where MLX's ops would be a dozen.
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <limits>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "arrays.h"
 #include "layers.h"
@@ -330,8 +335,6 @@ class LayerAttention : public Fused<LayerSpec> {
       Rows q, k, v;
       const float *q_norm = nullptr, *k_norm = nullptr;
       float *y, *buffers[2];
-      const float *old[2];
-      size_t size;
       int64_t capacity, dim;
     } t;
     t.spec = spec_;
@@ -343,22 +346,17 @@ class LayerAttention : public Fused<LayerSpec> {
     if (spec_.wavelengths) t.spec.rotation.wavelengths = inputs[at].data<float>();
     t.capacity = inputs[3].shape(2);
     t.dim = inputs[3].shape(3);
-    t.size = inputs[3].size();
     t.y = allocate(outputs[0]);
     for (int i = 0; i < 2; i++) {
       const mx::array &buffer = inputs[3 + i];
       if (!buffer.flags().row_contiguous) throw std::invalid_argument("a layer's buffers must be row-contiguous");
-      t.old[i] = buffer.data<float>();
-      if (buffer.is_donatable())  // nobody else looks at it: written in place
-        outputs[1 + i].copy_shared_buffer(buffer);
-      else
-        allocate(outputs[1 + i]);
+      // In place, whoever else holds the buffer: only rows from `at` on change, which an older handle does not count as
+      // its own. (MLX would never see it as donatable: each of the three outputs holds the inputs.)
+      outputs[1 + i].copy_shared_buffer(buffer);
       t.buffers[i] = outputs[1 + i].data<float>();
     }
     send(inputs, outputs, [t] {
       try {
-        for (int i = 0; i < 2; i++)
-          if (t.buffers[i] != t.old[i]) std::memcpy(t.buffers[i], t.old[i], t.size * sizeof(float));
         const LayerSpec &s = t.spec;
         Pool &pool = s.pool->pool;
         const int64_t T = t.q.count, head = t.capacity * t.dim;
@@ -484,6 +482,19 @@ int reprise_take_rows(mlx_array *res, const mlx_array ids, const reprise_matrix 
     shape.push_back(cols);
     set_result(res, mx::array(shape, mx::float32, std::make_shared<EmbedRows>(stream, RowsSpec{block.weights[0], block.biased[0], scale, pool}), std::move(inputs)));
   });
+}
+
+void reprise_huge_pages(const mlx_array a) {
+#if defined(__linux__)
+  constexpr uintptr_t huge = uintptr_t(2) << 20;
+  constexpr int collapse = 25;  // MADV_COLLAPSE, Linux 6.1; older kernels refuse it
+  mx::array &array = *static_cast<mx::array *>(a.ctx);
+  const uintptr_t start = reinterpret_cast<uintptr_t>(array.data<char>()), end = start + array.nbytes();
+  const uintptr_t first = (start + huge - 1) / huge * huge, last = end / huge * huge;
+  if (first < last) madvise(reinterpret_cast<void *>(first), last - first, collapse);
+#else
+  (void)a;
+#endif
 }
 
 int reprise_largest(mlx_array *res, const mlx_array x, reprise_pool *pool, const mlx_stream s) {

@@ -12,7 +12,7 @@ namespace reprise {
 namespace {
 
 constexpr int64_t serial_values = 8192;  // fewer are done before a worker would have woken
-constexpr int64_t part_rows = 128;       // rows of one part of a decode step's attention (key_block)
+constexpr int64_t part_rows = 64;        // rows of one part of a decode step's attention: fixed, because cuts change bits
 
 // Slots of the pool's shared scratch behind those of REPRISE_MEMBERS products.
 enum { key_panels = 16, value_panels, parts_slot, angles_slot };

@@ -4,33 +4,92 @@
 // The hardware's own prefetching stops at each page and is split between three streams.
 constexpr int prefetch_ahead = 2048;
 
-// A row's scales (or biases) as floats: the row itself where it already is, else decoded to `to`.
+// How many rows of W ahead their scales (and biases) are asked for.
+constexpr int64_t scale_rows_ahead = 24;
+
+// Sums of x per group, times a factor, as they meet a row of biases a vector at a time. Where the groups do not fill the
+// last vector, it overlaps the one before, and `last` has zeros for what was counted there.
 template <class V>
-static const float *decode_row(const uint8_t *row, reprise_float_type type, int64_t n, float *to) {
-  if (type == REPRISE_F32) return reinterpret_cast<const float *>(row);
-  const uint16_t *half = reinterpret_cast<const uint16_t *>(row);
-  const bool bf16 = type == REPRISE_BF16;
-  if (n < V::width) {
-    for (int64_t i = 0; i < n; i++) to[i] = bf16 ? bf16_to_float(half[i]) : f16_to_float(half[i]);
-    return to;
+struct GroupSums {
+  alignas(64) float at[max_groups + V::width], last[V::width];
+  void set(const Matrix &w, const float *block_sums, int64_t blocks, float factor) {
+    for (int64_t g = 0; g < w.groups; g++) at[g] = 0;
+    for (int64_t b = 0; b < blocks; b++) at[b >> w.group_shift] += block_sums[b] * factor;
+    const int64_t tail = w.groups % V::width;
+    for (int64_t i = 0; i < V::width; i++) last[i] = tail > 0 && w.groups >= V::width && i >= V::width - tail ? at[w.groups - V::width + i] : 0;
   }
-  for (int64_t i = 0; i < n; i += V::width) {
-    const int64_t at = i + V::width <= n ? i : n - V::width;  // the last vector overlaps the one before
-    V::store(to + at, bf16 ? V::load_bf16(half + at) : V::load_f16(half + at));
+};
+
+// One vector of a row of scales or biases.
+template <class V>
+static inline typename V::F load_scales(const uint8_t *row, reprise_float_type type, int64_t i) {
+  if (type == REPRISE_F32) return V::load(reinterpret_cast<const float *>(row) + i);
+  const uint16_t *half = reinterpret_cast<const uint16_t *>(row) + i;
+  return type == REPRISE_BF16 ? V::load_bf16(half) : V::load_f16(half);
+}
+
+template <class V>
+static inline float load_scale(const uint8_t *row, reprise_float_type type, int64_t i) {
+  if (type == REPRISE_F32) return reinterpret_cast<const float *>(row)[i];
+  const uint16_t half = reinterpret_cast<const uint16_t *>(row)[i];
+  return type == REPRISE_BF16 ? bf16_to_float(half) : V::f16(half);
+}
+
+// Goes through a row of n scales or biases: adds their products with `Rows` sums to acc (Sum), and leaves them as floats
+// in `to` (Keep).
+template <class V, int Rows, bool Sum, bool Keep>
+static inline void row_of_scales(const uint8_t *row, reprise_float_type type, int64_t n, float *to, const GroupSums<V> *sums,
+                                 typename V::F *acc, float *rest) {
+  int64_t i = 0;
+  for (; i + V::width <= n; i += V::width) {
+    const typename V::F s = load_scales<V>(row, type, i);
+    if constexpr (Keep) V::store(to + i, s);
+    if constexpr (Sum)
+      for (int m = 0; m < Rows; m++) acc[m] = V::fma(s, V::load(sums[m].at + i), acc[m]);
+  }
+  if (i == n) return;
+  if (n >= V::width) {
+    const typename V::F s = load_scales<V>(row, type, n - V::width);
+    if constexpr (Keep) V::store(to + n - V::width, s);
+    if constexpr (Sum)
+      for (int m = 0; m < Rows; m++) acc[m] = V::fma(s, V::load(sums[m].last), acc[m]);
+    return;
+  }
+  for (; i < n; i++) {
+    const float s = load_scale<V>(row, type, i);
+    if constexpr (Keep) to[i] = s;
+    if constexpr (Sum)
+      for (int m = 0; m < Rows; m++) rest[m] += s * sums[m].at[i];
+  }
+}
+
+// Row n's scales as floats, and what its biases add: to acc, and to rest where a row has fewer groups than a vector.
+template <class V, int Fmt, int Rows>
+static inline const float *scales_and_biases(const Matrix &w, int64_t n, float *to, const GroupSums<V> *sums, typename V::F *acc, float *rest) {
+  const uint8_t *row = w.scales + n * w.scale_stride;
+  if constexpr (is_affine(Fmt)) {
+    __builtin_prefetch(row + scale_rows_ahead * w.scale_stride);
+    if (!w.biases) {
+      row_of_scales<V, Rows, true, true>(row, w.scale_type, w.groups, to, sums, acc, rest);
+      return to;
+    }
+    const uint8_t *biases = w.biases + n * w.scale_stride;
+    __builtin_prefetch(biases + scale_rows_ahead * w.scale_stride);
+    row_of_scales<V, Rows, true, false>(biases, w.scale_type, w.groups, nullptr, sums, acc, rest);
+    if (w.scale_type == REPRISE_F32) return reinterpret_cast<const float *>(row);
+    row_of_scales<V, Rows, false, true>(row, w.scale_type, w.groups, to, nullptr, nullptr, nullptr);
+  } else {
+    // Halved, since unpacked e2m1 values are doubled.
+    for (int64_t g = 0; g < w.groups; g++) to[g] = 0.5f * (Fmt == MX4 ? e8m0_to_float(row[g]) : e4m3_to_float(row[g]));
   }
   return to;
 }
 
-template <class V, int Fmt>
-static const float *row_scales(const Matrix &w, int64_t n, float *to) {
-  const uint8_t *row = w.scales + n * w.scale_stride;
-  if constexpr (is_affine(Fmt)) {
-    return decode_row<V>(row, w.scale_type, w.groups, to);
-  } else {
-    // Halved, since unpacked e2m1 values are doubled.
-    for (int64_t g = 0; g < w.groups; g++) to[g] = 0.5f * (Fmt == MX4 ? e8m0_to_float(row[g]) : e4m3_to_float(row[g]));
-    return to;
-  }
+// What the biases are multiplied by: the group's sum of x, and, where weights are centred, the centre.
+template <class V, int Fmt, int Rows>
+static void set_sums(const Matrix &w, const Activations &a, GroupSums<V> *sums) {
+  const float factor = is_affine(Fmt) && !w.biases ? -static_cast<float>(1 << (bits_of(Fmt) - 1)) : 1.0f;
+  for (int m = 0; m < Rows; m++) sums[m].set(w, a.sum + m * a.blocks, a.blocks, factor);
 }
 
 template <class V>
@@ -50,22 +109,6 @@ static inline typename V::F dot_block(const typename V::F *q, const float *x) {
 #pragma GCC unroll 8
   for (int i = First + 1; i < Last; i++) t = V::fma(q[i], V::load(x + i * V::width), t);
   return t;
-}
-
-// Sums of x per group of the weights from those per block: what the biases multiply.
-template <int Rows>
-static void group_sums(const Matrix &w, const Activations &a, float (*sums)[max_groups]) {
-  for (int m = 0; m < Rows; m++) {
-    for (int64_t g = 0; g < w.groups; g++) sums[m][g] = 0;
-    for (int64_t b = 0; b < a.blocks; b++) sums[m][b >> w.group_shift] += a.sum[m * a.blocks + b];
-  }
-}
-
-// What row n's biases add for a row of x with these group sums; centred weights take theirs from the scales.
-template <class V, int Fmt>
-static float bias_part(const Matrix &w, int64_t n, const float *scale, float *buffer, const float *sums) {
-  if (!w.biases) return -static_cast<float>(1 << (bits_of(Fmt) - 1)) * dot<V>(scale, sums, w.groups);
-  return dot<V>(decode_row<V>(w.biases + n * w.scale_stride, w.scale_type, w.groups, buffer), sums, w.groups);
 }
 
 // Adds block b of one row of W, times each row of x, to its sums.
@@ -91,24 +134,22 @@ static inline void add_float_block(const Matrix &w, const Activations &a, const 
 // Even and odd blocks have sums of their own: one chain of additions would wait for itself.
 template <class V, int Fmt, int Rows>
 static void matvec_float(const Matrix &w, const Activations &a, const Outputs &y, int64_t n0, int64_t n1) {
-  alignas(64) float scale_buffer[max_groups], bias_buffer[max_groups], sums[Rows][max_groups];
-  if constexpr (is_affine(Fmt)) group_sums<Rows>(w, a, sums);
+  alignas(64) float scale_buffer[max_groups];
+  GroupSums<V> sums[Rows];
+  if constexpr (is_affine(Fmt)) set_sums<V, Fmt, Rows>(w, a, sums);
   for (int64_t n = n0; n < n1; n++) {
     const uint8_t *packed = w.packed + n * w.packed_stride;
-    const float *scale = row_scales<V, Fmt>(w, n, scale_buffer);
     typename V::F even[Rows], odd[Rows];
+    float rest[Rows] = {};
     for (int m = 0; m < Rows; m++) even[m] = odd[m] = V::zero();
+    const float *scale = scales_and_biases<V, Fmt, Rows>(w, n, scale_buffer, sums, odd, rest);
     int64_t b = 0;
     for (; b + 2 <= a.blocks; b += 2) {
       add_float_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
       add_float_block<V, Fmt, Rows>(w, a, packed, scale, b + 1, odd);
     }
     if (b < a.blocks) add_float_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
-    for (int m = 0; m < Rows; m++) {
-      float r = V::sum(V::add(even[m], odd[m]));
-      if constexpr (is_affine(Fmt)) r += bias_part<V, Fmt>(w, n, scale, bias_buffer, sums[m]);
-      y.row[m][n] = r;
-    }
+    for (int m = 0; m < Rows; m++) y.row[m][n] = V::sum(V::add(even[m], odd[m])) + rest[m];
   }
 }
 
@@ -174,13 +215,15 @@ static inline void add_integer_block(const Matrix &w, const Activations &a, cons
 
 template <class V, int Fmt, int Rows>
 static void matvec_integer(const Matrix &w, const Activations &a, const Outputs &y, int64_t n0, int64_t n1) {
-  alignas(64) float scale_buffer[max_groups], bias_buffer[max_groups], sums[Rows][max_groups];
-  group_sums<Rows>(w, a, sums);
+  alignas(64) float scale_buffer[max_groups];
+  GroupSums<V> sums[Rows];
+  set_sums<V, Fmt, Rows>(w, a, sums);
   for (int64_t n = n0; n < n1; n++) {
     const uint8_t *packed = w.packed + n * w.packed_stride;
-    const float *scale = row_scales<V, Fmt>(w, n, scale_buffer);
     typename V::F even[Rows], odd[Rows];
+    float rest[Rows] = {};
     for (int m = 0; m < Rows; m++) even[m] = odd[m] = V::zero();
+    const float *scale = scales_and_biases<V, Fmt, Rows>(w, n, scale_buffer, sums, odd, rest);
     int64_t b = 0;
     for (; b + 2 <= a.blocks; b += 2) {
       add_integer_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
@@ -188,11 +231,8 @@ static void matvec_integer(const Matrix &w, const Activations &a, const Outputs 
     }
     if (b < a.blocks) add_integer_block<V, Fmt, Rows>(w, a, packed, scale, b, even);
     for (int m = 0; m < Rows; m++) {
-      float r = V::sum(V::add(even[m], odd[m]));
-      if constexpr (is_affine(Fmt))
-        r += bias_part<V, Fmt>(w, n, scale, bias_buffer, sums[m]);
-      else
-        r -= fp4_offset * dot<V>(scale, sums[m], w.groups);
+      float r = V::sum(V::add(even[m], odd[m])) + rest[m];
+      if constexpr (!is_affine(Fmt)) r -= fp4_offset * dot<V>(scale, sums[m].at, w.groups);
       y.row[m][n] = r;
     }
   }

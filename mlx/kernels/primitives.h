@@ -85,13 +85,18 @@ typedef struct {
 } reprise_layer;
 
 /* A layer's attention from its products on: q, k and v [1, T, heads·dim] become heads, the rows of k and v go into the
- * buffers [1, kv_heads, capacity, dim] from row `at` on, in place when nobody else holds them, and the queries attend.
+ * buffers [1, kv_heads, capacity, dim] from row `at` on, and the queries attend. The buffers are written in place: rows
+ * below `at` stay as they are, and an older handle must not be read from `at` on.
  * res: [1, T, heads·dim] and the two buffers. */
 int reprise_layer_attention(mlx_array *res /* 3 */, const mlx_array *qkv /* 3 */, const mlx_array *buffers /* 2 */,
                             const reprise_layer *l, reprise_pool *pool, const mlx_stream s);
 
 /* Rows `ids` [...] of a matrix, dequantized, times scale → float32 [..., cols]. An id that names no row gives NaN. */
 int reprise_take_rows(mlx_array *res, const mlx_array ids, const reprise_matrix *w, float scale, reprise_pool *pool, const mlx_stream s);
+
+/* Asks the system for huge pages under an evaluated array's memory, where it has them: a product that streams a big
+ * matrix waits less for address translation. What cannot be had is left as it is. */
+void reprise_huge_pages(const mlx_array a);
 
 /* The first index of the largest value of each row: x [..., N] → uint32 [...]. */
 int reprise_largest(mlx_array *res, const mlx_array x, reprise_pool *pool, const mlx_stream s);

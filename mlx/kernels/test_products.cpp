@@ -31,6 +31,7 @@ struct Case {
   int64_t count, rows, cols;
   float scale;  // magnitude of the scales
   bool full = false;  // all bits of a row's weights set, or none: the largest sums
+  bool centred = false;  // affine without biases
   std::string name() const {
     const char *kinds[] = {"affine", "mxfp4", "nvfp4", "dense"}, *types[] = {"f32", "bf16", "f16"};
     char s[128];
@@ -145,6 +146,10 @@ struct Made {
       for (int64_t i = 0; i < n; i++) s[i] = scales[i / group], b[i] = biases[i / group];
       w.scales = scales.data();
       w.biases = biases.data();
+      if (c.centred) {
+        for (int64_t i = 0; i < n; i++) b[i] = -s[i] * (1 << (c.bits - 1));
+        w.biases = nullptr;
+      }
       return;
     }
     scales8 = Fenced(groups);
@@ -236,6 +241,15 @@ void formats(reprise_pool *pool) {
           for (auto act : {REPRISE_ACT_FLOAT, REPRISE_ACT_INTEGER}) check(pool, c, M, act, random_x);
         }
   for (Case c : cases)
+    for (int64_t M : {1, 3, 7})
+      for (int groups : {2, 10, 23}) {
+        if (c.kind != REPRISE_AFFINE) continue;
+        c.centred = true;
+        c.rows = 37;
+        c.cols = groups * c.group;
+        for (auto act : {REPRISE_ACT_FLOAT, REPRISE_ACT_INTEGER}) check(pool, c, M, act, random_x);
+      }
+  for (Case c : cases)
     for (int64_t M : {1, 7}) {
       c.rows = 37;
       c.cols = 2 * std::max(32, c.group);
@@ -274,6 +288,34 @@ void expect(bool holds, const char *what) {
   if (holds) return;
   failures++;
   std::printf("FAIL %s\n", what);
+}
+
+// A group's members have the bits of products made alone, whatever formats stand together.
+void groups(reprise_pool *pool) {
+  const Made a({REPRISE_AFFINE, 5, 32, REPRISE_F16, 1, 40, 192, 1}), b({REPRISE_AFFINE, 5, 32, REPRISE_F16, 1, 9, 192, 1}),
+      c({REPRISE_AFFINE, 8, 64, REPRISE_F32, 1, 33, 192, 1}), d({REPRISE_DENSE, 0, 0, REPRISE_BF16, 1, 20, 192, 1});
+  const Made *all[] = {&a, &b, &c, &d};
+  for (auto act : {REPRISE_ACT_FLOAT, REPRISE_ACT_INTEGER})
+    for (int64_t M : {1, 4, 5, 30}) {
+      std::vector<float> x(M * 192);
+      for (auto &v : x) v = uniform(-1, 1);
+      std::vector<float> together[4], alone;
+      reprise_member members[4];
+      for (int i = 0; i < 4; i++) {
+        together[i].resize(M * all[i]->w.rows);
+        members[i] = {&all[i]->w, together[i].data(), all[i]->w.rows};
+      }
+      expect(reprise_product_group(pool, members, 4, {x.data(), 192, nullptr}, M, act) == 0, "a group is refused");
+      for (int i = 0; i < 4; i++) {
+        alone.assign(together[i].size(), 0);
+        reprise_product(pool, &all[i]->w, {x.data(), 192, nullptr}, alone.data(), all[i]->w.rows, M, act);
+        expect(alone == together[i], "a group's member differs from the product alone");
+      }
+    }
+  const Made narrow({REPRISE_AFFINE, 4, 32, REPRISE_F32, 1, 8, 64, 1});
+  float y[40], x[192] = {};
+  const reprise_member mixed[] = {{&a.w, y, 40}, {&narrow.w, y, 8}};
+  expect(reprise_product_group(pool, mixed, 2, {x, 192, nullptr}, 1, REPRISE_ACT_FLOAT) != 0, "a group of two widths accepted");
 }
 
 // The same bits on every run and for every number of threads; rows alike whatever M's remainder.
@@ -372,6 +414,7 @@ int main() {
   reprise_pool *pool = reprise_pool_new(2, -1);
   formats(pool);
   gathered(pool);
+  groups(pool);
   determinism();
   pool_claims();
   refusals(pool);

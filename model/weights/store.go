@@ -275,6 +275,9 @@ func (st *Store) keep(build func(s *mlx.Scope) []mlx.Array) []mlx.Array {
 		st.fail("%v", err)
 		return make([]mlx.Array, len(out))
 	}
+	if s.Kernels() {
+		s.SettleWeights(out...)
+	}
 	for i, a := range out {
 		st.bytes += int64(a.Nbytes())
 		out[i] = st.owner.Adopt(s.Keep(a))

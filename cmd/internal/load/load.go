@@ -45,6 +45,12 @@ func Open(ctx context.Context, o Options, log io.Writer) (*engine.Engine, error)
 	if err != nil {
 		return nil, err
 	}
+	switch {
+	case o.CPU.Threads < 0:
+		return nil, fmt.Errorf("--threads %d: must be positive, or 0 for one on each physical core", o.CPU.Threads)
+	case o.CPU != (mlx.Options{}) && o.Device != mlx.CPU:
+		return nil, errors.New("--threads and --activations are of the CPU device: leave them out, or add --device cpu")
+	}
 	progress := console.NewProgress(log, "loading "+ckpt.Name)
 	defer progress.Close()
 	o.Progress = progress.Update

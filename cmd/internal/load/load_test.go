@@ -52,7 +52,7 @@ func TestOpenSaysWhatToDo(t *testing.T) {
 	if err := failed(hub.Checkpoint{Name: "x"}, context.Canceled); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "x was cancelled") {
 		t.Errorf("cancelled: %v", err)
 	}
-	o.Threads = -1
+	o.CPU.Threads = -1
 	if _, err = Open(context.Background(), o, io.Discard); err == nil || !strings.Contains(err.Error(), "--threads") {
 		t.Errorf("with -1 threads: %v", err)
 	}
