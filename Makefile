@@ -6,6 +6,8 @@ PROMPT    ?= The capital of France is
 FOLLOW_UP ?= It lies on the river
 MODEL     ?=
 PREFIX    ?= /usr/local
+JSON      ?= cmd/reprise/testdata/bench/$(shell date -u +%Y-%m-%d)-$(shell git rev-parse --short HEAD 2>/dev/null || echo unknown).json
+BENCH     ?=
 
 SMALL   := third_party/build/models/gemma-3-270m
 ENV     := . third_party/build/env.sh
@@ -41,8 +43,10 @@ check-darwin: ## cross-compiles and links for macOS arm64, every symbol resolved
 	@rm -f -- -.o # zig leaves it when cgo asks which flags it knows
 	@file bin/reprise-darwin-arm64 2>/dev/null || true
 
-bench: build ## this runner beside its peers
-	@model/parity/bench.sh
+bench: build ## this runner beside llama.cpp and mlx-lm, 15 minutes: BENCH="--rounds 5 --engines reprise,llama.cpp" JSON=<file>
+	@third_party/peers.sh
+	@bin/reprise bench peers --json "$(JSON)" $(BENCH)
+	@echo "written to $(JSON); bin/reprise bench peers --readme $(JSON) prints the README's section"
 
 parity: build ## regenerates the reference values and compares them with the committed ones
 	@model/parity/run.sh

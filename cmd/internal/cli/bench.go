@@ -14,11 +14,11 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Measures: speed at context frontiers",
+		Short:   "Measures: speed at context frontiers, alone and beside other runners",
 		Example: "  reprise bench speed --prompt 512,2048 --gen 128",
 	}
 	group(cmd, map[string]int{"loop": 6, "agents": 10, "compare": 10, "init": 10, "replay": 10})
-	cmd.AddCommand(newBenchSpeed())
+	cmd.AddCommand(newBenchSpeed(), newBenchPeers())
 	return cmd
 }
 

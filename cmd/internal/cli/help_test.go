@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench speed", "doctor", "models ls", "models inspect", "models import", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}

@@ -37,6 +37,9 @@ published_tokenizer() {
     REPRISE_PROVE=1 REPRISE_PUBLISHED_TOKENIZER=$work/package/models/tokenizer.json go test -count=1 -v -run 'Published|Thousand|Lines' ./model/hub/tokjson ./model/tokenizer
 }
 main_job() { make -s run; }
+# beside PEERS FLAG…: reprise in turns with these peers; limits that are missed are named, and the exit code is 1.
+beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "reprise,$1" "${@:2}"; }
+bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench peers --readme "$work/bench.json" > /dev/null; }
 
 wanted=("$@")
 {
@@ -50,9 +53,15 @@ wanted=("$@")
   line 1.4 "parity with mlx-lm: tiny logits, real greedy" go test -count=1 -v ./model/gemma3
   line 1.5 "10,000 lines against the published tokenizer" published_tokenizer
   line 1.6 "ops against references; 1,000 decode steps leak nothing" env REPRISE_PROVE=1 go test -count=1 -v -run 'Ops|Bound|Leaks|Errors' ./mlx ./server/engine
-  line 1.7 "decode and prefill beside mlx-lm, float32, OpenBLAS" model/parity/bench.sh 5 512 64
+  line 1.7 "decode and prefill beside mlx-lm, float32, OpenBLAS" beside mlx-lm --parts libraries --contexts 512 --rounds 5 \
+    --check "prefill@512 >= 0.9 x mlx-lm" --check "decode@512 >= 0.9 x mlx-lm"
   line 1.8 "links for macOS arm64" make -s check-darwin
   line 1.9 "bad input: one clear error each" go test -count=1 -v -run 'Bad|Refus|Error|Bodies|404|Longer|Usage|Later' ./cmd/... ./server/api/... ./model/weights ./mlx/safetensors
+  line 1b.1 "decode and prefill beside llama.cpp, two threads" beside llama.cpp --threads 2 --parts libraries --contexts 0,512,2048 --rounds 5 \
+    --check "decode@0,512,2048 >= 1 x llama.cpp" --check "prefill@512,2048 >= 1 x llama.cpp"
+  TAIL=60 line 1b.2 "the server's memory and load beside llama.cpp's" beside llama.cpp --threads 2 --parts servers --rounds 3 \
+    --check "memory <= 1.2 x llama.cpp" --check "load <= 1 x llama.cpp"
+  TAIL=90 line 1b.4 "make bench: all three side by side, servers included; the JSON gives the README's table" bench_in_full
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
 } > >(tee "$work/transcript") 2>&1

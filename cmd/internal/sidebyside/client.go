@@ -1,0 +1,170 @@
+package sidebyside
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// client asks one server. Every server gets the same text by /v1/completions: a base model has no template.
+type client struct {
+	url   string
+	model string
+}
+
+// fresh opens a connection for each request: llama.cpp's server may close one that it has just answered on.
+var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// answer is what a request came to.
+type answer struct {
+	text      string
+	first     time.Duration // from the request to the first piece of text
+	last      time.Duration // to the last
+	prompt    int           // tokens; this and the next ones are the server's counts
+	reused    *int          // of them; nil when the server does not say
+	generated int
+	ownLoad   *float64 // ms; reprise's row of its first turn has it
+}
+
+// rate is the speed of decoding, tok/s; 0 when one piece of text held everything.
+func (a *answer) rate() float64 {
+	if a.generated < 2 || a.last <= a.first {
+		return 0
+	}
+	return float64(a.generated-1) / (a.last - a.first).Seconds()
+}
+
+// chunk is one event of a stream.
+type chunk struct {
+	Choices []struct {
+		Text string `json:"text"`
+	} `json:"choices"`
+	Usage *struct {
+		Prompt    int `json:"prompt_tokens"`
+		Generated int `json:"completion_tokens"`
+		Details   *struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
+		Reprise *struct {
+			Row struct {
+				Load *float64 `json:"weights_load_ms"`
+			} `json:"row"`
+		} `json:"reprise"`
+	} `json:"usage"`
+	Error json.RawMessage `json:"error"`
+}
+
+// find asks for the model's name when requests must have it.
+func (c *client) find(ctx context.Context) error {
+	if c.model != "" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/v1/models", nil)
+	if err != nil {
+		return err
+	}
+	res, err := fresh.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
+		return fmt.Errorf("GET /v1/models: %w", err)
+	}
+	if len(list.Data) == 0 {
+		return fmt.Errorf("GET /v1/models lists no model (status %d)", res.StatusCode)
+	}
+	c.model = list.Data[0].ID
+	return nil
+}
+
+// complete has a text continued by n tokens, greedily.
+func (c *client) complete(ctx context.Context, prompt string, n int) (*answer, error) {
+	body, err := json.Marshal(map[string]any{
+		"model": c.model, "prompt": prompt, "max_tokens": n, "temperature": 0,
+		"stream": true, "stream_options": map[string]any{"include_usage": true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/completions", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Reprise-Ledger", "1") // the others do not know it
+	start := time.Now()
+	res, err := fresh.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, tailBytes)) // the status says enough
+		return nil, fmt.Errorf("status %d: %s", res.StatusCode, text)
+	}
+	return readStream(res.Body, func() time.Duration { return time.Since(start) })
+}
+
+// readStream reads server-sent events to their end. since is the time since the request.
+func readStream(body io.Reader, since func() time.Duration) (*answer, error) {
+	a := &answer{}
+	var text strings.Builder
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data:")
+		if data = strings.TrimSpace(data); !ok || data == "[DONE]" {
+			continue
+		}
+		now := since()
+		var c chunk
+		if err := json.Unmarshal([]byte(data), &c); err != nil {
+			return nil, fmt.Errorf("the stream holds %.200q: %w", data, err)
+		}
+		if len(c.Error) > 0 && string(c.Error) != "null" {
+			return nil, fmt.Errorf("the stream ends with %s", c.Error)
+		}
+		if len(c.Choices) > 0 && c.Choices[0].Text != "" {
+			if text.Len() == 0 {
+				a.first = now
+			}
+			a.last = now
+			text.WriteString(c.Choices[0].Text)
+		}
+		a.count(&c)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if a.text = text.String(); a.text == "" {
+		return nil, errors.New("the answer has no text: nothing was timed")
+	}
+	return a, nil
+}
+
+func (a *answer) count(c *chunk) {
+	u := c.Usage
+	if u == nil {
+		return
+	}
+	a.prompt, a.generated = u.Prompt, u.Generated
+	if u.Details != nil {
+		a.reused = &u.Details.Cached
+	}
+	if u.Reprise != nil {
+		a.ownLoad = u.Reprise.Row.Load
+	}
+}
