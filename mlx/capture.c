@@ -1,6 +1,11 @@
 #include "capture.h"
 
 #include <stdio.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#elif defined(__APPLE__)
+#include <malloc/malloc.h>
+#endif
 
 #include "mlx/c/array.h"
 #include "mlx/c/error.h"
@@ -26,4 +31,12 @@ void reprise_free_arrays(void **arrays, size_t n) {
     mlx_array a = {arrays[i]};
     mlx_array_free(a);
   }
+}
+
+void reprise_release_heap(void) {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#elif defined(__APPLE__)
+  malloc_zone_pressure_relief(NULL, 0);
+#endif
 }

@@ -8,6 +8,8 @@
 void reprise_capture_errors(void);
 // The message of the last error on this thread; empties it.
 const char *reprise_take_error(void);
+// Gives the heap's freed memory back to the system.
+void reprise_release_heap(void);
 // Frees n arrays, one crossing for all.
 void reprise_free_arrays(void **arrays, size_t n);
 

@@ -1,6 +1,7 @@
 package mlx
 
 /*
+#include "capture.h"
 #include "mlx/c/mlx.h"
 */
 import "C"
@@ -26,6 +27,9 @@ func ResetPeak() { C.mlx_reset_peak_memory() }
 
 // ClearCache gives MLX's freed buffers back to the system.
 func ClearCache() { C.mlx_clear_cache() }
+
+// ReleaseHeap gives the C heap's freed memory back to the system: a load leaves much of it behind.
+func ReleaseHeap() { C.reprise_release_heap() }
 
 // SetCacheLimit caps the freed buffers that MLX keeps, and returns the cap before.
 func SetCacheLimit(bytes int64) int64 { return setLimit(bytes, setCacheLimit) }

@@ -38,6 +38,18 @@ func (s *Scope) Fail(err error) {
 	}
 }
 
+// Within builds in a scope of its own and keeps the result alone: what else build made lives only as long as the
+// graph needs it, so that evaluation frees a layer's arrays before it makes the next one's.
+func (s *Scope) Within(build func(inner *Scope) Array) Array {
+	inner := s.Child()
+	defer inner.Close()
+	out := build(inner)
+	if s.Fail(inner.err); s.err != nil || out.ctx == nil {
+		return Array{}
+	}
+	return s.Adopt(inner.Keep(out))
+}
+
 // Child opens a scope inside s, with the same stream; the caller closes it.
 func (s *Scope) Child() *Scope { return &Scope{worker: s.worker, stream: s.stream} }
 

@@ -78,8 +78,12 @@ compile_tokenizers() {
   local out=$1 mod; mod=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
   say "compiling the tokenizers library (about two minutes, once)"
   cp -R "$mod" "$out/src" && chmod -R u+w "$out/src"
-  (cd "$out/src" && CARGO_TARGET_DIR="$out/target" cargo build -q --release --locked)
-  mkdir -p "$out/lib" && mv "$out/target/release/libtokenizers.a" "$out/lib/" && rm -rf "$out/src" "$out/target"
+  (cd "$out/src" && cargo fetch -q --locked)
+  # The one place of the crate that we replace (tokenizers/model_wrapper.rs says why), as a path that stands in for it.
+  python3 "$here/tokenizers/apply.py" "$out/src" "$out/crate"
+  mkdir -p "$out/src/.cargo" && printf 'paths = ["%s"]\n' "$out/crate" > "$out/src/.cargo/config.toml"
+  (cd "$out/src" && CARGO_TARGET_DIR="$out/target" RUSTFLAGS="-Awarnings" cargo build -q --release --locked)
+  mkdir -p "$out/lib" && mv "$out/target/release/libtokenizers.a" "$out/lib/" && rm -rf "$out/src" "$out/crate" "$out/target"
 }
 
 # libreprise_blas.so stands before the wheel's reference BLAS in the link order and hands its products to OpenBLAS.
@@ -108,7 +112,7 @@ paths() {
   local compiler; compiler=$(c++ --version 2>/dev/null | head -1)
   sources=$cache/mlxc-sources-$(pin crate mlx-sys sha | cut -c1-12)
   mlxc=$cache/mlxc-$(keyof "$(pin crate mlx-sys sha)" "$mlxheaders" "$compiler" "$(key "$here/mlxc/format_compat.h")")
-  tok=$cache/tokenizers-$(keyof "$(pin gomod github.com/daulet/tokenizers version)" "$(cargo --version)" "$os" "$arch")
+  tok=$cache/tokenizers-$(keyof "$(pin gomod github.com/daulet/tokenizers version)" "$(cargo --version)" "$os" "$arch" "$(key "$here"/tokenizers/*)")
   blas=$cache/blas-$(keyof "$(wheel scipy-openblas32)" "$(key "$here/blas/forward.c")" "$compiler")
   kernels=$cache/kernels-$(keyof "$mlxc" "$compiler" "$(key "$root"/mlx/kernels/*.h "$root"/mlx/kernels/*.cpp)")
   gguf=$cache/gguf-$(pin file gemma-3-270m-q4_k_m.gguf sha | cut -c1-12)

@@ -146,7 +146,9 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 	}
 	h := m.embed.Forward(s, ids)
 	for i := range m.layers {
-		h = m.layers[i].forward(s, h, st.KV(i), masks[m.kind(i)])
+		h = s.Within(func(inner *mlx.Scope) mlx.Array {
+			return m.layers[i].forward(inner, h, st.KV(i), masks[m.kind(i)])
+		})
 	}
 	if s.Err() == nil {
 		if err := st.Advance(T); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -89,6 +90,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	go func() {
 		var err error
 		m.Tokenizer, err = tokenizer.Load(ckpt.Dir)
+		mlx.ReleaseHeap() // the parser's, before the weights have grown to their full size
 		tokens <- err
 	}()
 	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
@@ -112,6 +114,8 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 		return nil, err
 	}
 	m.LoadTime = time.Since(start)
+	mlx.ReleaseHeap()
+	debug.FreeOSMemory()
 	return m, nil
 }
 
