@@ -270,7 +270,7 @@ func TestMatrixMultipliesAndLooksUp(t *testing.T) {
 				}
 			}
 			e := Embedding{Matrix: m, Dtype: mlx.Float32}
-			if err := near(s, e.Forward(s, mlx.New(s, ids, 1, len(ids))), []int{1, len(ids), in}, rows, 0); err != nil {
+			if err := near(s, e.Forward(s, mlx.New(s, ids, 1, len(ids))), []int{1, len(ids), in}, rows, 1e-6); err != nil {
 				t.Errorf("%s, rows: %v", name, err)
 			}
 		}
