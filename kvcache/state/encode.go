@@ -57,7 +57,9 @@ func DecodeRows(s *mlx.Scope, data []byte) (Rows, error) {
 	return r, nil
 }
 
-func (h *holding) encode(s *mlx.Scope, f frame) ([]byte, error) {
+func (h *holding) encode(parent *mlx.Scope, f frame) ([]byte, error) {
+	s := parent.Child()
+	defer s.Close()
 	for _, p := range h.parts {
 		l := frameLayer{kind: p.kind}
 		for _, a := range p.arrays {

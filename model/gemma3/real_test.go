@@ -32,9 +32,7 @@ type realVectors struct {
 // TestRealWeights continues three prompts greedily on the real checkpoint. A load serves all prompts; the packed
 // one is short because MLX's quantized product on the CPU device is scalar.
 func TestRealWeights(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(realCheckpoint, "config.json")); err != nil {
-		t.Fatalf("the small real model is missing (run make build): %v", err)
-	}
+	requireReal(t)
 	var want realVectors
 	raw, err := os.ReadFile("testdata/real-270m.json")
 	if err == nil {
@@ -66,6 +64,13 @@ func TestRealWeights(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+func requireReal(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(realCheckpoint, "config.json")); err != nil {
+		t.Fatalf("the small real model is missing (run make build): %v", err)
 	}
 }
 
