@@ -72,6 +72,10 @@ func (b *buffer) write(s *mlx.Scope, k, v mlx.Array, at int) {
 
 func writeOne(s *mlx.Scope, buf, x mlx.Array, at int) mlx.Array {
 	shape := x.Shape()
+	if buf.Valid() && shape[2] == buf.Dim(2) {
+		// MLX answers the update of everything with x itself, which may be a view of what others hold.
+		x = copyOf(s, x)
+	}
 	next := s.SliceUpdate(buf, x, []int{0, 0, at, 0}, []int{shape[0], shape[1], at + shape[2], shape[3]}, ones[:])
 	if s.Err() != nil {
 		return buf

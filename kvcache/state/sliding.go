@@ -1,6 +1,10 @@
 package state
 
-import "reprise/mlx"
+import (
+	"fmt"
+
+	"reprise/mlx"
+)
 
 // slack is the number of rows beyond the window that survive a move to the buffer's front, so that a short trim
 // (an undelivered token, a dropped end of turn) is always possible.
@@ -13,6 +17,7 @@ const slack = 16
 // Nothing rotates, so views are contiguous and in order of position.
 type SlidingKV struct {
 	buffer
+	captures
 	window int
 	offset int // tokens seen
 	used   int // rows held: positions offset-used … offset-1
@@ -61,7 +66,7 @@ func bandMask(s *mlx.Scope, n, T, window int) mlx.Array {
 func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array) {
 	slot := w.Open(s, like(k), k.Dtype())
 	w.write(s, k, v, slot.At)
-	w.advance(k.Dim(2))
+	w.advance(s, k.Dim(2))
 	return rows(s, w.k, slot.From, w.used), rows(s, w.v, slot.From, w.used)
 }
 
@@ -78,12 +83,13 @@ func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 // Put takes the updated buffers.
 func (w *SlidingKV) Put(s *mlx.Scope, keys, values mlx.Array, T int) {
 	w.put(s, keys, values)
-	w.advance(T)
+	w.advance(s, T)
 }
 
-func (w *SlidingKV) advance(T int) {
+func (w *SlidingKV) advance(s *mlx.Scope, T int) {
 	w.used += T
 	w.offset += T
+	w.capture(s, T)
 }
 
 // CanTrim says whether the rows that a query at `to` sees are still here.
@@ -99,5 +105,49 @@ func (w *SlidingKV) Trim(to int) {
 	w.offset -= drop
 }
 
-// Free releases the buffers.
-func (w *SlidingKV) Free() { w.free(); w.offset, w.used = 0, 0 }
+// Free releases the buffers and what was captured.
+func (w *SlidingKV) Free() { w.drop(); w.free(); w.offset, w.used = 0, 0 }
+
+// capture copies the windows that are wanted of the call that wrote the last T rows. They are all in the buffer, also
+// after a move to its front: a query of this call can still look back a window from each of them.
+func (w *SlidingKV) capture(s *mlx.Scope, T int) {
+	for _, at := range w.within(w.offset-T, w.offset) {
+		w.add(s, w.windowAt(s, at)...)
+	}
+}
+
+// windowAt copies what a query at `at` sees of the rows before it.
+func (w *SlidingKV) windowAt(s *mlx.Scope, at int) []mlx.Array {
+	n, end := w.windowRows(at), w.used-(w.offset-at)
+	if s.Err() != nil || n == 0 {
+		return nil
+	}
+	return []mlx.Array{copyOf(s, rows(s, w.k, end-n, end)), copyOf(s, rows(s, w.v, end-n, end))}
+}
+
+// windowRows is the number of earlier rows that the query at `at` sees: a snapshot's.
+func (w *SlidingKV) windowRows(at int) int { return min(at, w.window-1) }
+
+func (w *SlidingKV) copyOut(s *mlx.Scope) []mlx.Array { return w.windowAt(s, w.offset) }
+
+func (w *SlidingKV) check(at int, arrays []mlx.Array) error {
+	if n := w.windowRows(at); n > 0 {
+		return w.checkRows(arrays, n)
+	}
+	if len(arrays) > 0 {
+		return fmt.Errorf("%v are more than no rows", arrays)
+	}
+	return nil
+}
+
+// restore puts the snapshot's rows to the front of the buffer.
+func (w *SlidingKV) restore(s *mlx.Scope, at int, arrays []mlx.Array) {
+	n := w.windowRows(at)
+	if n > w.capacity {
+		w.move(s, like(arrays[0]), arrays[0].Dtype(), roundUp(w.window-1+slack+growStep, 64), 0, 0)
+	}
+	if n > 0 {
+		w.write(s, arrays[0], arrays[1], 0)
+	}
+	w.used, w.offset = n, at
+}

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"reprise/mlx"
 )
@@ -12,8 +13,9 @@ type Kind string
 
 // The kinds of layer state.
 const (
-	Growing Kind = "full"    // every row since the first token
-	Sliding Kind = "sliding" // the rows of the last window
+	Growing   Kind = "full"      // every row since the first token
+	Sliding   Kind = "sliding"   // the rows of the last window
+	Recurrent Kind = "recurrent" // a convolution's tail and a matrix
 )
 
 // Layer is one layer's memory.
@@ -64,15 +66,20 @@ type Mask struct {
 
 // State is what all layers of a model remember, at one offset.
 type State struct {
-	layers []Layer
-	offset int
+	home     *mlx.Scope
+	layers   []Layer
+	offset   atomic.Int64
+	bytes    atomic.Int64
+	wanted   []int // captures asked of the coming call
+	captured []int // captures that wait to be handed over
 }
 
-// New makes an empty state of the given layers. It takes ownership of them.
-func New(layers ...Layer) *State { return &State{layers: layers} }
+// New makes an empty state of the given layers. It takes ownership of them. Copies are made in children of home, which
+// may be any scope of the worker, closed or not: its model's.
+func New(home *mlx.Scope, layers ...Layer) *State { return &State{home: home, layers: layers} }
 
-// Offset is the number of tokens that entered the model on this state.
-func (st *State) Offset() int { return st.offset }
+// Offset is the number of tokens that entered the model on this state. Any goroutine may ask.
+func (st *State) Offset() int { return int(st.offset.Load()) }
 
 // Len is the number of layers that have a state of their own.
 func (st *State) Len() int { return len(st.layers) }
@@ -80,11 +87,14 @@ func (st *State) Len() int { return len(st.layers) }
 // KV is layer i, which must be one that keeps keys and values.
 func (st *State) KV(i int) KV { return st.layers[i].(KV) }
 
-// First is the first layer of that kind, or nil: its mask serves every layer of the kind.
+// Recurrence is layer i, which must be a recurrent one.
+func (st *State) Recurrence(i int) *Recurrence { return st.layers[i].(*Recurrence) }
+
+// First is the first layer of that kind that keeps keys and values, or nil: its mask serves every layer of the kind.
 func (st *State) First(k Kind) KV {
 	for _, l := range st.layers {
-		if l.Kind() == k {
-			return l.(KV)
+		if kv, ok := l.(KV); ok && l.Kind() == k {
+			return kv
 		}
 	}
 	return nil
@@ -92,20 +102,31 @@ func (st *State) First(k Kind) KV {
 
 // Advance records that a forward call fed n tokens. It is called once a call, by the model, after its layers.
 func (st *State) Advance(n int) error {
-	st.offset += n
+	from := st.Offset()
+	st.stand(from + n)
 	for i, l := range st.layers {
-		if l.Offset() != st.offset {
-			return fmt.Errorf("state: layer %d (%s) stands at %d, the state at %d after a call of %d tokens", i, l.Kind(), l.Offset(), st.offset, n)
+		if l.Offset() != from+n {
+			return fmt.Errorf("state: layer %d (%s) stands at %d, the state at %d after a call of %d tokens", i, l.Kind(), l.Offset(), from+n, n)
 		}
 	}
-	return nil
+	return st.settle(from)
+}
+
+// stand records where the state stands and what it holds.
+func (st *State) stand(at int) {
+	var bytes int64
+	for _, l := range st.layers {
+		bytes += l.Bytes()
+	}
+	st.offset.Store(int64(at))
+	st.bytes.Store(bytes)
 }
 
 // TrimLimit says how far the state can go back towards `to`: to `to` itself where every layer can, else only to
 // 0, with the kind of the first layer that cannot.
 func (st *State) TrimLimit(to int) (limit int, by string) {
-	if to >= st.offset {
-		return st.offset, ""
+	if to >= st.Offset() {
+		return st.Offset(), ""
 	}
 	for _, l := range st.layers {
 		if !l.CanTrim(to) {
@@ -118,12 +139,12 @@ func (st *State) TrimLimit(to int) (limit int, by string) {
 // Trim forgets the tokens from offset `to` on.
 func (st *State) Trim(to int) error {
 	if got, by := st.TrimLimit(to); got != to {
-		return fmt.Errorf("state: cannot go back from %d to %d: a %s layer dropped what it needs", st.offset, to, by)
+		return fmt.Errorf("state: cannot go back from %d to %d: a %s layer dropped what it needs", st.Offset(), to, by)
 	}
 	for _, l := range st.layers {
 		l.Trim(to)
 	}
-	st.offset = to
+	st.stand(to)
 	return nil
 }
 
@@ -136,7 +157,7 @@ func (st *State) Reserve(tokens int) {
 	}
 }
 
-// Arrays are all buffers, for the evaluation at the end of a prefill chunk.
+// Arrays are all buffers, for the evaluation at the end of a prefill chunk. Captures are evaluated by Captured.
 func (st *State) Arrays() []mlx.Array {
 	var out []mlx.Array
 	for _, l := range st.layers {
@@ -147,21 +168,16 @@ func (st *State) Arrays() []mlx.Array {
 	return out
 }
 
-// Bytes is what all layers allocate.
-func (st *State) Bytes() int64 {
-	var n int64
-	for _, l := range st.layers {
-		n += l.Bytes()
-	}
-	return n
-}
+// Bytes is what all layers allocated at the end of the last call. Any goroutine may ask.
+func (st *State) Bytes() int64 { return st.bytes.Load() }
 
-// Free releases every buffer; the state is empty afterwards.
+// Free releases every buffer and what was captured but not handed over; the state is empty afterwards.
 func (st *State) Free() {
+	st.dropCaptured()
 	for _, l := range st.layers {
 		l.Free()
 	}
-	st.offset = 0
+	st.stand(0)
 }
 
 func (st *State) String() string {
@@ -169,5 +185,5 @@ func (st *State) String() string {
 	for i, l := range st.layers {
 		kinds[i] = string(l.Kind())
 	}
-	return fmt.Sprintf("state at %d [%s], %d bytes", st.offset, strings.Join(kinds, " "), st.Bytes())
+	return fmt.Sprintf("state at %d [%s], %d bytes", st.Offset(), strings.Join(kinds, " "), st.Bytes())
 }

@@ -20,7 +20,7 @@ func advance(s *mlx.Scope, st *State, os []*oracle, T int) error {
 
 func TestStateKeepsItsLayersTogether(t *testing.T) {
 	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
-		st := New(NewSliding(8), NewGrowing(), NewSliding(8))
+		st := New(s, NewSliding(8), NewGrowing(), NewSliding(8))
 		defer st.Free()
 		os := []*oracle{newOracle(8, 1), newOracle(0, 2), newOracle(8, 3)}
 		for _, T := range []int{300, 300, 1, 30} {
@@ -60,7 +60,7 @@ func TestStateKeepsItsLayersTogether(t *testing.T) {
 
 func TestAdvanceNamesTheLayerThatStandsElsewhere(t *testing.T) {
 	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
-		st := New(NewGrowing(), NewSliding(8))
+		st := New(s, NewGrowing(), NewSliding(8))
 		defer st.Free()
 		if err := step(s, st.KV(0), newOracle(0, 1), 4); err != nil {
 			return err
@@ -76,7 +76,7 @@ func TestAdvanceNamesTheLayerThatStandsElsewhere(t *testing.T) {
 func TestFreeGivesEverythingBack(t *testing.T) {
 	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		before := mlx.LiveArrays()
-		st := New(NewGrowing(), NewSliding(8))
+		st := New(s, NewGrowing(), NewSliding(8))
 		if err := advance(s, st, []*oracle{newOracle(0, 1), newOracle(8, 2)}, 20); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"reprise/model"
 	"reprise/model/gemma3"
 	"reprise/model/hub"
+	"reprise/model/qwen35"
 	"reprise/model/weights"
 )
 
@@ -15,6 +16,7 @@ type builder func(owner *mlx.Scope, st *weights.Store) (model.Model, error)
 
 var builders = map[string]builder{
 	"gemma3_text": gemma3.Build,
+	"qwen3_5":     qwen35.Build,
 }
 
 // Supported are the model types that can be loaded, sorted.

@@ -132,7 +132,7 @@ func (m *Model) NewState() *state.State {
 			layers[i] = state.NewGrowing()
 		}
 	}
-	return state.New(layers...)
+	return state.New(m.owner, layers...)
 }
 
 // Forward feeds ids [1, T] and returns the hidden rows [1, T, hidden].

@@ -13,6 +13,7 @@ import (
 	"reprise/mlx"
 	"reprise/model"
 	"reprise/model/probe"
+	"reprise/model/probe/probetest"
 )
 
 const realCheckpoint = "../../third_party/build/models/gemma-3-270m"
@@ -31,9 +32,7 @@ type realVectors struct {
 // TestRealWeights continues three prompts greedily on the real checkpoint. A load serves all prompts; the packed
 // one is short because MLX's quantized product on the CPU device is scalar.
 func TestRealWeights(t *testing.T) {
-	if _, err := os.Stat(filepath.Join(realCheckpoint, "config.json")); err != nil {
-		t.Fatalf("the small real model is missing (run make build): %v", err)
-	}
+	requireReal(t)
 	var want realVectors
 	raw, err := os.ReadFile("testdata/real-270m.json")
 	if err == nil {
@@ -53,18 +52,25 @@ func TestRealWeights(t *testing.T) {
 		tokens int
 	}{{"widened", true, 32}, {"packed", false, 6}} {
 		t.Run(c.name, func(t *testing.T) {
-			withModel(t, realCheckpoint, c.widen, func(s *mlx.Scope, m model.Model) error {
+			probetest.WithModel(t, realCheckpoint, c.widen, func(s *mlx.Scope, m model.Model) error {
 				for _, p := range want.Prompts {
 					// In two chunks, so that the state is continued also in the prefill.
 					got, err := probe.Greedy(s, m, p.IDs, c.tokens, (len(p.IDs)+1)/2)
 					if err != nil {
 						return fmt.Errorf("%s: %w", p.Name, err)
 					}
-					checkGreedy(t, p.Name, got, p.Greedy[:c.tokens], p.Gaps)
+					probetest.CheckGreedy(t, p.Name, got, p.Greedy[:c.tokens], p.Gaps)
 				}
 				return nil
 			})
 		})
+	}
+}
+
+func requireReal(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(realCheckpoint, "config.json")); err != nil {
+		t.Fatalf("the small real model is missing (run make build): %v", err)
 	}
 }
 

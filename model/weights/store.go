@@ -101,6 +101,16 @@ func (st *Store) Map(name string, shape []int, change func(*mlx.Scope, mlx.Array
 	return st.float(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array { return change(s, s.AsType(a, st.opts.Dtype)) })
 }
 
+// Exact is a float tensor in float32 whatever the activations' dtype, with a change made once, at load, or nil.
+func (st *Store) Exact(name string, shape []int, change func(*mlx.Scope, mlx.Array) mlx.Array) mlx.Array {
+	return st.float(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array {
+		if a = s.AsType(a, mlx.Float32); change != nil {
+			a = change(s, a)
+		}
+		return a
+	})
+}
+
 // float takes a float tensor of that shape and keeps what make makes of it.
 func (st *Store) float(name string, shape []int, make func(*mlx.Scope, mlx.Array) mlx.Array) mlx.Array {
 	a := st.take(name)

@@ -1,0 +1,121 @@
+package probetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"reprise/mlx"
+	"reprise/mlx/mlxtest"
+	"reprise/model"
+	"reprise/model/arch"
+	"reprise/model/probe"
+	"reprise/model/weights"
+)
+
+// Tie is the gap between the first and the second choice below which a greedy step may go either way.
+const Tie = 1e-4
+
+// expected is expected.json, which a make_*_tiny.py wrote.
+type expected struct {
+	Prompts []struct {
+		IDs    []int32 `json:"ids"`
+		Greedy []int32 `json:"greedy"`
+	} `json:"prompts"`
+}
+
+// WithModel loads a checkpoint in float32 on the CPU device and checks that nothing leaks.
+func WithModel(t *testing.T, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
+	t.Helper()
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+		m, err := arch.Load(s, dir, weights.Options{Dtype: mlx.Float32, Widen: widen})
+		if err != nil {
+			return err
+		}
+		defer m.Free()
+		return fn(s, m)
+	})
+}
+
+// Parity compares a tiny checkpoint with its reference: the logits of every position, whole and in chunks of 1, 7 and 16,
+// within tolerance, and greedy continuations.
+func Parity(t *testing.T, dir string, widen bool, tolerance float64) {
+	t.Helper()
+	var want expected
+	raw, err := os.ReadFile(filepath.Join(dir, "expected.json"))
+	if err == nil {
+		err = json.Unmarshal(raw, &want)
+	}
+	if err != nil || len(want.Prompts) == 0 {
+		t.Fatalf("%s: %d prompts, %v", dir, len(want.Prompts), err)
+	}
+	WithModel(t, dir, widen, func(s *mlx.Scope, m model.Model) error {
+		ref, _, err := s.Load(filepath.Join(dir, "expected.safetensors"))
+		if err != nil {
+			return err
+		}
+		for i, p := range want.Prompts {
+			logits, err := s.Float32s(ref[fmt.Sprintf("logits/%d", i)])
+			if err != nil {
+				return err
+			}
+			gaps, err := s.Float32s(ref[fmt.Sprintf("gaps/%d", i)])
+			if err != nil {
+				return err
+			}
+			for _, chunk := range []int{0, 1, 7, 16} {
+				got, st, err := probe.Logits(s, m, p.IDs, chunk)
+				if err != nil {
+					return err
+				}
+				st.Free()
+				if d := maxDiff(got, logits); !(d <= tolerance) {
+					t.Errorf("prompt %d (%d ids) in chunks of %d: logits differ by %g, allowed %g", i, len(p.IDs), chunk, d, tolerance)
+				}
+				if chunk == 1 || chunk == 16 {
+					continue // the logits above say it all; greedy runs are the slow part
+				}
+				choices, err := probe.Greedy(s, m, p.IDs, len(p.Greedy), chunk)
+				if err != nil {
+					return err
+				}
+				CheckGreedy(t, fmt.Sprintf("prompt %d in chunks of %d", i, chunk), choices, p.Greedy, gaps)
+			}
+		}
+		return nil
+	})
+}
+
+// CheckGreedy compares up to the first tie, which it reports: behind it the texts may part.
+func CheckGreedy(t *testing.T, what string, got []probe.Choice, want []int32, gaps []float32) {
+	t.Helper()
+	for k := range want {
+		if got[k].ID == want[k] {
+			continue
+		}
+		if gaps[k] < Tie {
+			t.Logf("%s: token %d is a tie (gap %g): %d, the reference chose %d", what, k, gaps[k], got[k].ID, want[k])
+		} else {
+			t.Errorf("%s: token %d is %d, the reference chose %d with a lead of %g", what, k, got[k].ID, want[k], gaps[k])
+		}
+		return
+	}
+}
+
+func maxDiff(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.Inf(1)
+	}
+	var d float64
+	for i := range a {
+		x := math.Abs(float64(a[i]) - float64(b[i]))
+		if math.IsNaN(x) {
+			return x
+		}
+		d = max(d, x)
+	}
+	return d
+}

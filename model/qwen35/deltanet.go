@@ -1,0 +1,103 @@
+package qwen35
+
+import (
+	"math"
+
+	"reprise/kvcache/state"
+	"reprise/mlx"
+	"reprise/model/nn"
+	"reprise/model/weights"
+)
+
+// deltaNet is a gated delta net: a short causal convolution over queries, keys and values, and a matrix for each value
+// head that every token decays, corrects and reads.
+type deltaNet struct {
+	qkv, z, b, a nn.Linear // b: how much to correct, a: how much to keep
+	out          nn.Linear
+
+	conv   mlx.Array  // float32 [width, channels]; the last row is the token's own
+	decay  mlx.Array  // -exp(A_log), float32 [value heads]
+	dtBias mlx.Array  // float32 [value heads]
+	norm   nn.RMSNorm // of each value head's output, float32
+
+	keyHeads, valueHeads, keyDim, valueDim, width int
+}
+
+func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
+	channels, values := cfg.convChannels(), cfg.ValueHeads*cfg.ValueDim
+	return &deltaNet{
+		qkv: st.Linear(path+"in_proj_qkv", cfg.Hidden, channels),
+		z:   st.Linear(path+"in_proj_z", cfg.Hidden, values),
+		b:   st.Linear(path+"in_proj_b", cfg.Hidden, cfg.ValueHeads),
+		a:   st.Linear(path+"in_proj_a", cfg.Hidden, cfg.ValueHeads),
+		out: st.Linear(path+"out_proj", values, cfg.Hidden),
+
+		conv: st.Exact(path+"conv1d.weight", []int{channels, cfg.ConvWidth, 1}, func(s *mlx.Scope, w mlx.Array) mlx.Array {
+			return s.Contiguous(s.Transpose(s.SqueezeAxis(w, 2), []int{1, 0}), false)
+		}),
+		decay: st.Exact(path+"A_log", []int{cfg.ValueHeads}, func(s *mlx.Scope, a mlx.Array) mlx.Array {
+			return s.Negative(s.Exp(a))
+		}),
+		dtBias: st.Exact(path+"dt_bias", []int{cfg.ValueHeads}, nil),
+		norm:   nn.RMSNorm{W: st.Exact(path+"norm.weight", []int{cfg.ValueDim}, nil), Eps: cfg.NormEps},
+
+		keyHeads: cfg.KeyHeads, valueHeads: cfg.ValueHeads, keyDim: cfg.KeyDim, valueDim: cfg.ValueDim, width: cfg.ConvWidth,
+	}
+}
+
+// forward is x [1, T, hidden] with the net's answer to norm(x) added. From the convolution to the norm all is float32.
+func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state.Recurrence) mlx.Array {
+	in := nn.Project(s, x, norm, &d.qkv, &d.z, &d.b, &d.a)
+	if s.Err() != nil {
+		return mlx.Array{}
+	}
+	T, dtype := x.Dim(1), x.Dtype()
+	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, dtype, [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
+	inputs := s.Concatenate([]mlx.Array{tail, in[0]}, 1)
+	if s.Err() != nil {
+		return mlx.Array{}
+	}
+	q, k, v := d.heads(s, d.convolve(s, inputs, T))
+	steps := tokens{
+		q: q, k: k, v: v,
+		keep:    s.Exp(s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, in[3]), d.dtBias)))),
+		correct: s.Sigmoid(float32s(s, in[2])),
+	}
+	y, matrix, captured := steps.run(s, matrix, r.Captures(T))
+	r.Store(s, T, inputs, matrix, captured)
+	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, in[1], d.valueHeads))))
+	return nn.ProjectOnto(s, x, s.AsType(s.Flatten(y, 2, 3), dtype), &d.out, nil)
+}
+
+// convolve is the depthwise convolution over time of inputs [1, width-1+T, channels], and SiLU: float32 [1, T, channels].
+func (d *deltaNet) convolve(s *mlx.Scope, inputs mlx.Array, T int) mlx.Array {
+	channels := inputs.Dim(2)
+	sum := s.Scalar(0, mlx.Float32)
+	for i := range d.width {
+		tap := s.Slice(d.conv, []int{i, 0}, []int{i + 1, channels}, []int{1, 1})
+		earlier := s.Slice(inputs, []int{0, i, 0}, []int{1, i + T, channels}, []int{1, 1, 1})
+		sum = s.Add(sum, s.Multiply(float32s(s, earlier), tap))
+	}
+	return nn.SiLU(s, sum)
+}
+
+// heads splits the channels into queries, keys and values [1, T, value heads, dim]. Queries and keys are made unit
+// vectors, queries are scaled by keyDim^-½ too, and each key head serves several value heads in a row.
+func (d *deltaNet) heads(s *mlx.Scope, x mlx.Array) (q, k, v mlx.Array) {
+	keys := d.keyHeads * d.keyDim
+	parts := s.SplitSections(x, []int{keys, 2 * keys}, -1)
+	if s.Err() != nil {
+		return
+	}
+	// The eps of 1e-6 is on the sum of squares, an RMS norm's on their mean.
+	unit := nn.RMSNorm{Eps: float32(1e-6 / float64(d.keyDim))}
+	of := func(x mlx.Array, scale float64) mlx.Array {
+		x = s.Multiply(unit.Forward(s, nn.Heads(s, x, d.keyHeads)), s.Scalar(scale, mlx.Float32))
+		return s.Repeat(x, d.valueHeads/d.keyHeads, 2)
+	}
+	q = of(parts[0], 1/float64(d.keyDim))
+	k = of(parts[1], math.Pow(float64(d.keyDim), -0.5))
+	return q, k, nn.Heads(s, parts[2], d.valueHeads)
+}
+
+func float32s(s *mlx.Scope, x mlx.Array) mlx.Array { return s.AsType(x, mlx.Float32) }

@@ -1,0 +1,151 @@
+package qwen35
+
+import (
+	"fmt"
+	"strings"
+
+	"reprise/kvcache/state"
+	"reprise/mlx"
+	"reprise/model"
+	"reprise/model/nn"
+	"reprise/model/weights"
+)
+
+// Model is a dense Qwen 3.5 with its weights.
+type Model struct {
+	cfg   Config
+	info  model.Info
+	owner *mlx.Scope // of the weights
+
+	embed  nn.Embedding
+	layers []layer
+	norm   nn.RMSNorm
+	head   nn.Matrix // the embedding itself when tied
+}
+
+// layer has one of the two mixers.
+type layer struct {
+	full  *attention
+	delta *deltaNet
+
+	inputNorm, postAttnNorm nn.RMSNorm
+	gate, up, down          nn.Linear
+}
+
+// Build takes the model's tensors out of the store.
+func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
+	cfg, err := parseConfig(st.Config)
+	if err != nil {
+		return nil, err
+	}
+	st.Rename(func(name string) string { return textName(name, *cfg.Tied) })
+	m := &Model{cfg: cfg, owner: owner}
+	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
+	m.head = m.embed.Matrix
+	if !*cfg.Tied {
+		m.head = st.Matrix("lm_head", cfg.Vocab, cfg.Hidden)
+	}
+	for i := range cfg.Layers {
+		m.layers = append(m.layers, buildLayer(st, &cfg, i))
+	}
+	m.norm = norm(st, "model.norm", cfg.Hidden, cfg.NormEps)
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
+	for i := range cfg.Layers {
+		m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i))
+	}
+	return m, owner.Err()
+}
+
+// textName is a tensor's name without the prefix of a model with vision, "" for what the text model has no use for.
+func textName(name string, tied bool) string {
+	name = strings.TrimPrefix(name, "language_model.")
+	for _, unused := range []string{"vision_tower.", "visual.", "model.visual.", "mtp.", "model.mtp."} {
+		if strings.HasPrefix(name, unused) {
+			return ""
+		}
+	}
+	if tied && strings.HasPrefix(name, "lm_head.") {
+		return ""
+	}
+	return name
+}
+
+func buildLayer(st *weights.Store, cfg *Config, i int) layer {
+	path := fmt.Sprintf("model.layers.%d.", i)
+	l := layer{
+		inputNorm:    norm(st, path+"input_layernorm", cfg.Hidden, cfg.NormEps),
+		postAttnNorm: norm(st, path+"post_attention_layernorm", cfg.Hidden, cfg.NormEps),
+		gate:         st.Linear(path+"mlp.gate_proj", cfg.Hidden, cfg.MLP),
+		up:           st.Linear(path+"mlp.up_proj", cfg.Hidden, cfg.MLP),
+		down:         st.Linear(path+"mlp.down_proj", cfg.MLP, cfg.Hidden),
+	}
+	if cfg.full(i) {
+		l.full = buildAttention(st, cfg, path+"self_attn.")
+	} else {
+		l.delta = buildDeltaNet(st, cfg, path+"linear_attn.")
+	}
+	return l
+}
+
+// norm is a norm of the residual, of queries or of keys. These weights are what is multiplied by; in the raw Hugging
+// Face layout, which is not read yet, they are that less 1.
+func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {
+	return nn.RMSNorm{W: st.Tensor(path+".weight", width), Eps: eps}
+}
+
+// Info describes the model.
+func (m *Model) Info() model.Info { return m.info }
+
+// Free releases the weights.
+func (m *Model) Free() { m.owner.Close() }
+
+func (m *Model) kind(i int) state.Kind {
+	if m.layers[i].full != nil {
+		return state.Growing
+	}
+	return state.Recurrent
+}
+
+// NewState is a KV state for each full layer and a recurrent one for each other.
+func (m *Model) NewState() *state.State {
+	layers := make([]state.Layer, len(m.layers))
+	for i := range m.layers {
+		if m.layers[i].full != nil {
+			layers[i] = state.NewGrowing()
+		} else {
+			layers[i] = state.NewRecurrent()
+		}
+	}
+	return state.New(m.owner, layers...)
+}
+
+// Forward feeds ids [1, T] and returns the hidden rows [1, T, hidden].
+func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array {
+	T := ids.Dim(1)
+	var mask state.Mask
+	if first := st.First(state.Growing); first != nil {
+		mask = first.Mask(s, T)
+	}
+	h := m.embed.Forward(s, ids)
+	for i := range m.layers {
+		l := &m.layers[i]
+		if l.full != nil {
+			h = l.full.forward(s, h, &l.inputNorm, st.KV(i), mask)
+		} else {
+			h = l.delta.forward(s, h, &l.inputNorm, st.Recurrence(i))
+		}
+		h = nn.ProjectOnto(s, h, nn.Gated(s, h, &l.postAttnNorm, mlx.GateSiLU, &l.gate, &l.up), &l.down, nil)
+	}
+	if s.Err() == nil {
+		if err := st.Advance(T); err != nil {
+			s.Fail(err)
+		}
+	}
+	return m.norm.Forward(s, h)
+}
+
+// Logits multiplies hidden rows by the head.
+func (m *Model) Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array { return m.head.Multiply(s, hidden) }
