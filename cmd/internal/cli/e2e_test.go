@@ -40,11 +40,11 @@ func TestRunPrintsTextAndFigures(t *testing.T) {
 	for what, pattern := range map[string]string{
 		"why raw":          `continues the prompt as raw text: it is a base model; --raw=false`,
 		"device":           `(?m)^device   cpu, float32, context 32,768 tokens$`,
-		"load":             `(?m)^load     [0-9.]+ m?s, weights hold 1\.07 GB, MLX peak [0-9.]+ GB$`,
+		"load":             `(?m)^load     [0-9.]+ m?s, weights hold 256\.1 MB, MLX peak [0-9.]+ MB$`,
 		"cold reuse":       `(?m)^reuse    0 of 6 prompt tokens reused, 0 recomputed, 6 new \(first_request\)$`,
 		"prefill":          `(?m)^prefill  [0-9.]+ tok/s, 6 tokens in [0-9.]+ m?s, first token after [0-9.]+ m?s$`,
 		"decode":           `(?m)^decode   [0-9.]+ tok/s, 12 tokens in [0-9.]+ m?s$`,
-		"both peaks":       `(?m)^memory   MLX peak active [0-9.]+ GB, process footprint peak [0-9.]+ GB( \(sampled\))?, KV held [0-9.]+ MB$`,
+		"both peaks":       `(?m)^memory   MLX peak active [0-9.]+ MB, process footprint peak [0-9.]+ MB( \(sampled\))?, KV held [0-9.]+ MB$`,
 		"follow-up":        `(?m)^the follow-up:$`,
 		"follow-up's hit":  `(?m)^reuse    1[67] of 2\d prompt tokens reused, [01] recomputed, \d new`,
 		"follow-up's work": `(?m)^prefill  [0-9.]+ tok/s, \d tokens in`,
