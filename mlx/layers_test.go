@@ -350,9 +350,8 @@ func testLayerAttention(t *testing.T) {
 		}
 		rotary := Rotary{Dims: dim, Base: 1e4, Scale: 1}
 		var kRows, vRows [][]float64 // [position][kv·dim]
-		for at, T := 0, 0; at < 80; at += T {
-			T = []int{9, 1, 30, 1, 2, 37}[len(kRows)%6]
-			T = min(T, 80-at)
+		for at := 0; at < 80; at = len(kRows) {
+			T := min([]int{9, 1, 30, 1, 2, 37}[at%6], 80-at)
 			q, k, v := gaussians(uint64(at), T*heads*dim), gaussians(uint64(at+1), T*kv*dim), gaussians(uint64(at+2), T*kv*dim)
 			from := max(0, at-window+1)
 			y, newKeys, newValues := s.LayerAttention(LayerAttention{
