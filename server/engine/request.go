@@ -32,6 +32,10 @@ type Event struct {
 type Result struct {
 	Text   string
 	IDs    []int32 // generated, the end token included
+	Prompt []int32 // the prompt's ids; shared, not to be changed
+	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
+	// was on its way already. 0: the state is gone.
+	Computed int
 	Finish ledger.FinishReason
 	Row    ledger.Row
 }
