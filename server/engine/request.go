@@ -36,8 +36,8 @@ type Result struct {
 	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
 	// was on its way already. 0: the state is gone.
 	Computed int
-	Finish ledger.FinishReason
-	Row    ledger.Row
+	Finish   ledger.FinishReason
+	Row      ledger.Row
 }
 
 // RequestError is the client's mistake: what is wrong, in which parameter. Adapters put it into their API's shape.
