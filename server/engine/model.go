@@ -20,7 +20,7 @@ import (
 	"reprise/server/prompt"
 )
 
-var _ kvcache.State = (*state.State)(nil)
+var _ kvcache.LiveState = (*state.State)(nil)
 
 // liveStates is how many conversations keep their state; the cache issue replaces the count by a byte budget.
 const liveStates = 4
