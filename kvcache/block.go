@@ -21,6 +21,7 @@ type block struct {
 	held    int  // plans that need its rows
 	pins    int  // plans that will restore its end
 	bad     bool // distrusted: nothing on it is used again
+	gone    bool // dropped
 
 	stamp int64 // of the lookup that found it readable
 }
@@ -46,9 +47,22 @@ func (b *block) readable() bool {
 	return !b.bad && (b.parent == nil || b.tree().RowBytes == 0 || b.piece != nil || b.cover > b.leaving)
 }
 
-// ready says whether a state at its end can be had again.
+// ready says whether a state at its end can be had again: from its rows, by its snapshot, or because one stands there.
 func (b *block) ready() bool {
-	return b.parent == nil || !b.tree().needs() || b.snap != nil || b.tips > 0
+	return b.parent == nil || !b.tree().needs() || b.snap != nil || b.idleTips() > 0
+}
+
+// idleTips counts the live states at its end that no turn is going on with.
+func (b *block) idleTips() int {
+	n := 0
+	if b.tips > 0 {
+		for _, l := range b.tree().cache.lives {
+			if l.tip == b && l.owner == nil && !l.doomed {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // exclusive says whether its rows are gone when the one live state that holds them goes.

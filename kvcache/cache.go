@@ -53,8 +53,8 @@ type usage struct{ live, pieces, snaps int64 }
 
 func (u usage) total() int64 { return u.live + u.pieces + u.snaps }
 
-// keptStatics is how many static prefixes are evicted last.
-const keptStatics = 4
+// keptStatics is how many static prefixes are evicted last: an agent's, and another's beside it.
+const keptStatics = 2
 
 // New makes an empty cache.
 func New(o Options) *Cache {

@@ -156,6 +156,8 @@ func (k *checker) block(b *block) {
 		k.fail("block [%d, %d) was not computed on the one above it", b.start(), b.end())
 	case !b.hasRows():
 		k.fail("block [%d, %d) has no rows", b.start(), b.end())
+	case b.bad && b.cover == 0 && b.held == 0:
+		k.fail("block [%d, %d) is distrusted and still there", b.start(), b.end())
 	case b.loose():
 		k.fail("block [%d, %d) is of no use", b.start(), b.end())
 	}

@@ -90,7 +90,7 @@ func (p *Plan) extend(calls *provenance, snaps []Snapshot) {
 		n := t.next(b.node, p.atoms[b.end():to])
 		l.stand(t.place(b, n, calls.cut(n.end, p.atoms[n.end:p.at])))
 		n.used, n.side = c.clock, n.side && p.req.Side
-		if n.end == p.req.Prompt.Static {
+		if n.end == p.req.Prompt.Static && !p.req.Side {
 			c.static(n)
 		}
 		if i := slices.IndexFunc(snaps, func(s Snapshot) bool { return s.Offset() == n.end }); i >= 0 {

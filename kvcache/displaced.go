@@ -12,7 +12,8 @@ const runLength = 32
 // rolling hash; what the index finds is compared.
 type history struct {
 	ids   []atom            // pieces of sequences, with a separator between them
-	index map[uint32]uint32 // hash of a run → where it begins in ids
+	index map[uint32]uint32 // a run's key, or one of the next → where it begins in ids
+	sieve []uint64          // a bit for every key: most runs that are not there need no look into the index
 }
 
 // separator is no atom: no run reaches over the end of a piece.
@@ -35,26 +36,33 @@ func roll(h uint64, x, out atom) uint64 {
 	return (h+uint64(uint32(x)))*factor - uint64(uint32(out))*leave
 }
 
-// key is the hash's best mixed part.
-func key(h uint64) uint32 { return uint32((h ^ h>>29) * 0xBF58476D1CE4E5B9 >> 32) }
-
-// runs calls f with every run of x and its key; f says where the next one should begin, at the earliest.
-func runs(x []atom, f func(at int, key uint32) int) {
-	var h uint64
-	want := 0
-	for i, v := range x {
-		var out atom
-		if i >= runLength {
-			out = x[i-runLength]
-		}
-		h = roll(h, v, out)
-		if at := i + 1 - runLength; at >= want && at >= 0 {
-			want = f(at, key(h))
-		}
-	}
+// key mixes the hash well: of texts that count up, hashes do, too.
+func key(h uint64) uint32 {
+	h = (h ^ h>>33) * 0xFF51AFD7ED558CCD
+	h = (h ^ h>>33) * 0xC4CEB9FE1A85EC53
+	return uint32(h >> 32)
 }
 
-// find is where the run is, with the key to use when it is not.
+// keys are those of the runs of x, by where they begin.
+func keys(x []atom) []uint32 {
+	if len(x) < runLength {
+		return nil
+	}
+	out := make([]uint32, 0, len(x)-runLength+1)
+	var h uint64
+	for i, v := range x {
+		var old atom
+		if i >= runLength {
+			old = x[i-runLength]
+		}
+		if h = roll(h, v, old); i+1 >= runLength {
+			out = append(out, key(h))
+		}
+	}
+	return out
+}
+
+// find is where the run is, with the place in the index to use when it is not.
 func (h *history) find(run []atom, key uint32) (at int, free uint32, ok bool) {
 	for ; ; key++ {
 		p, taken := h.index[key]
@@ -67,36 +75,72 @@ func (h *history) find(run []atom, key uint32) (at int, free uint32, ok bool) {
 	}
 }
 
-// add takes in a sequence, or the part of one that is new, with the runLength-1 ids before it.
+// sift says whether a run with that key may be there. The sieve's size is a power of two.
+func (h *history) sift(key uint32) bool {
+	bit := key & uint32(len(h.sieve)*64-1)
+	return h.sieve[bit/64]>>(bit%64)&1 == 1
+}
+
+// sow takes a key into the sieve. One that is too full for it is made anew.
+func (h *history) sow(key uint32) {
+	if len(h.index)*8 > len(h.sieve)*64 {
+		h.sieve = make([]uint64, max(64, 2*len(h.sieve)))
+		for start := 0; start < len(h.ids); { // piece by piece: the index does not have the keys as they were
+			end := start
+			for end < len(h.ids) && h.ids[end] != separator {
+				end++
+			}
+			for _, k := range keys(h.ids[start:end]) {
+				h.sow(k)
+			}
+			start = end + 1
+		}
+	}
+	bit := key & uint32(len(h.sieve)*64-1)
+	h.sieve[bit/64] |= 1 << (bit % 64)
+}
+
+// add takes in a sequence, or the part of one that is new, with the runLength-1 ids before it. What continues the last
+// piece is joined to it: all that is ever asked is whether a run is there.
 func (h *history) add(x []atom) {
 	if h.index == nil {
 		h.index = map[uint32]uint32{}
 	}
 	end := -1 // of what of x was last copied
-	runs(x, func(at int, key uint32) int {
-		_, free, known := h.find(x[at:at+runLength], key)
+	for at, key := range keys(x) {
+		run := x[at : at+runLength]
+		_, free, known := h.find(run, key)
 		if known {
-			return 0
+			continue
 		}
-		if end != at+runLength-1 {
-			h.ids = append(append(h.ids, separator), x[at:at+runLength-1]...)
+		if before := run[:runLength-1]; end != at+runLength-1 && !h.endsWith(before) {
+			h.ids = append(append(h.ids, separator), before...)
 		}
-		h.ids = append(h.ids, x[at+runLength-1])
+		h.ids = append(h.ids, run[runLength-1])
 		end = at + runLength
 		h.index[free] = uint32(len(h.ids) - runLength)
-		return 0
-	})
+		h.sow(key)
+	}
 }
 
-// mark sets seen for the atoms of x that lie in a run of the history. Where one is found it is followed to its end.
-func (h *history) mark(x []atom, seen []bool) {
-	if h == nil || len(h.index) == 0 {
+func (h *history) endsWith(x []atom) bool {
+	n := len(h.ids) - len(x)
+	return n >= 0 && slices.Equal(h.ids[n:], x)
+}
+
+// mark sets seen for the atoms of x, with these keys, that lie in a run of the history. Where one is found it is followed
+// to its end.
+func (h *history) mark(x []atom, keys []uint32, seen []bool) {
+	if len(h.index) == 0 {
 		return
 	}
-	runs(x, func(at int, key uint32) int {
-		p, _, ok := h.find(x[at:at+runLength], key)
+	for at := 0; at < len(keys); at++ {
+		if !h.sift(keys[at]) {
+			continue
+		}
+		p, _, ok := h.find(x[at:at+runLength], keys[at])
 		if !ok {
-			return 0
+			continue
 		}
 		n := runLength
 		for at+n < len(x) && p+n < len(h.ids) && x[at+n] == h.ids[p+n] {
@@ -105,23 +149,30 @@ func (h *history) mark(x []atom, seen []bool) {
 		for i := at; i < at+n; i++ {
 			seen[i] = true
 		}
-		return at + n - runLength + 1 // the first run that reaches further
-	})
+		at += n - runLength // the next run reaches further
+	}
 }
 
 // displaced counts the new tokens that were computed before, at another place or behind a changed prefix: those in runs
 // of at least runLength ids, all of them new, that the session computed, or, within the static prefix, any session.
 func (c *Cache) displaced(f *find) int {
 	fresh := f.atoms[f.spot.matched:]
-	if len(fresh) < runLength {
+	static := max(0, f.req.Prompt.Static-f.spot.matched)
+	own := c.sessions[f.Session]
+	if own == nil {
+		fresh = fresh[:static]
+	}
+	all := keys(fresh)
+	if len(all) == 0 {
 		return 0
 	}
 	seen := make([]bool, len(fresh))
 	for _, s := range c.sessions {
-		if s.name == f.Session {
-			s.history.mark(fresh, seen)
-		} else if n := f.req.Prompt.Static - f.spot.matched; n >= runLength {
-			s.history.mark(fresh[:min(n, len(fresh))], seen)
+		switch {
+		case s == own:
+			s.history.mark(fresh, all, seen)
+		case static >= runLength:
+			s.history.mark(fresh[:static], all[:static-runLength+1], seen)
 		}
 	}
 	n := 0

@@ -120,11 +120,14 @@ func (v *victim) dead(b *block) bool {
 
 // ready says whether b could still be restored without v.
 func (v *victim) ready(b *block) bool {
-	tips := b.tips
+	if b.parent == nil || !b.tree().needs() || b.snap != nil && v.snap != b {
+		return true
+	}
+	tips := b.idleTips()
 	if v.live != nil && v.live.tip == b {
 		tips--
 	}
-	return b.parent == nil || !b.tree().needs() || b.snap != nil && v.snap != b || tips > 0
+	return tips > 0
 }
 
 // top is the block from which on things change.

@@ -2,6 +2,7 @@ package kvcache
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -109,8 +110,9 @@ func (p *player) start() {
 // advance takes one step of a turn under way.
 func (p *player) advance(o *open) {
 	switch {
-	case o.state == nil && p.wild && p.chance(20):
+	case o.state == nil && p.wild && p.chance(8):
 		p.spoil(o)
+	case o.state == nil && p.chance(3): // others come first
 	case o.state == nil:
 		o.restore()
 	case p.wild && p.chance(40):
@@ -168,9 +170,9 @@ func (p *player) disturb() {
 func (p *player) play(steps int) {
 	for ; p.steps < steps || len(p.opens) > 0; p.steps++ {
 		switch {
-		case p.wild && p.chance(150):
+		case p.wild && p.chance(60):
 			p.disturb()
-		case p.steps < steps && len(p.opens) < p.most && (len(p.opens) == 0 || p.chance(3)):
+		case p.steps < steps && len(p.opens) < p.most && (len(p.opens) == 0 || p.chance(2)):
 			p.start()
 		case len(p.opens) > 0:
 			p.advance(p.opens[p.rng.IntN(len(p.opens))])
@@ -178,6 +180,8 @@ func (p *player) play(steps int) {
 	}
 	p.finish()
 }
+
+var seeds = flag.Int("seeds", 1, "how often to play TestRandomTurns, each time otherwise")
 
 // Random conversations on every mix of layers, under budgets from none to plenty, one and several at a time, with
 // cancellations, failures, doubts and changes of the budget. rig checks every step: matched and displaced against brute
@@ -189,12 +193,13 @@ func TestRandomTurns(t *testing.T) {
 	}
 	var total, waited, failed int
 	var sum Stats
-	for i, s := range shapes {
+	for i := range len(shapes) * *seeds {
+		s := shapes[i%len(shapes)]
 		for j, budget := range []int64{0, 700, 1500, 3000, 8000, 1 << 40, 1 << 40} {
-			for _, most := range []int{1, 3} {
+			for _, most := range []int{1, 3, 5} {
 				p := newPlayer(t, uint64(100*i+10*j+most), s, Options{Budget: budget, Wait: 8})
 				p.most = most
-				p.wild = most > 1 && j < 6
+				p.wild = most > 1 && j < 6 // the last budget without
 				p.calm = !p.wild && budget == 1<<40
 				p.play(steps)
 				total, waited, failed = total+p.steps, waited+p.waited, failed+p.failed
@@ -206,7 +211,7 @@ func TestRandomTurns(t *testing.T) {
 	}
 	t.Logf("%d steps, %d turns, %d waits, %d failed restores; %d tokens asked for, %d known, %d restored, %d evicted with %d snapshots",
 		total, sum.Turns, waited, failed, sum.RequestedTokens, sum.Matched, sum.HitTokens, sum.EvictedTokens, sum.SnapsEvicted)
-	if !testing.Short() && (total < 10_000 || waited < 50 || failed < 20 || sum.HitTokens*3 < sum.Matched) {
+	if !testing.Short() && (total < 10_000 || waited < 100 || failed < 100 || sum.HitTokens*3 < sum.Matched) {
 		t.Error("the play was too tame")
 	}
 }

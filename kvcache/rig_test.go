@@ -18,7 +18,7 @@ type rig struct {
 	turns   int
 	opens   []*open
 	calm    bool // nothing was evicted or dropped: what was captured must be had
-	seldom  int // check only every so many steps; 0: always
+	seldom  int  // check only every so many steps; 0: always
 	checks  int
 }
 

@@ -10,7 +10,7 @@ type session struct {
 // note records which static prefix a turn begins with.
 func (c *Cache) note(f *find) {
 	for _, n := range f.spot.nodes {
-		if n.end == f.req.Prompt.Static && n.end <= f.Matched {
+		if !f.req.Side && n.end == f.req.Prompt.Static && n.end <= f.Matched {
 			c.static(n)
 		}
 	}

@@ -101,12 +101,15 @@ func (c *Cache) discard(x freer) { c.garbage = append(c.garbage, x) }
 // freeNow is for the worker.
 func freeNow(x freer) { x.Free() }
 
-// settle drops what the chain above b, b included, can no longer use: blocks without rows, with all that hangs on them,
-// and loose ends that nothing can be restored from.
+// settle drops what the chain from the root to b can no longer use: blocks without rows or trust, with all that hangs on
+// them, and loose ends that nothing can be restored from.
 func (c *Cache) settle(b *block, free func(freer), evicted bool) {
+	for b.gone {
+		b = b.parent
+	}
 	var top *block
 	b.up(b.tree().base, func(x *block) {
-		if !x.hasRows() {
+		if !x.hasRows() || x.bad && x.cover == 0 && x.held == 0 {
 			top = x
 		}
 	})
@@ -123,7 +126,7 @@ func (c *Cache) settle(b *block, free func(freer), evicted bool) {
 
 // loose says whether b ends a chain and is of no use.
 func (b *block) loose() bool {
-	return len(b.children) == 0 && b.cover == 0 && b.held == 0 && (b.bad || !b.ready())
+	return len(b.children) == 0 && b.cover == 0 && b.held == 0 && !b.ready()
 }
 
 // drop removes b and everything on it. No live state may stand there, and no plan may need it.
@@ -133,6 +136,7 @@ func (c *Cache) drop(b *block, free func(freer), evicted bool) {
 	}
 	c.dropSnap(b, free)
 	c.dropPiece(b, free)
+	b.gone = true
 	n := b.node
 	b.parent.children = slices.DeleteFunc(b.parent.children, func(x *block) bool { return x == b })
 	n.blocks = slices.DeleteFunc(n.blocks, func(x *block) bool { return x == b })
@@ -222,7 +226,7 @@ func (c *Cache) condemn(b *block) {
 			c.release(l, c.discard, false)
 		}
 	}
-	if slices.Contains(b.parent.children, b) && b.cover == 0 && b.held == 0 {
+	if !b.gone && b.cover == 0 && b.held == 0 {
 		c.drop(b, c.discard, false)
 	}
 }

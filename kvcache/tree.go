@@ -1,6 +1,9 @@
 package kvcache
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // tree is what was ever computed with one model, exact to the token: a radix tree over atoms.
 type tree struct {
@@ -143,29 +146,39 @@ func (n *node) remember(t *turn) {
 	}
 }
 
-// forget removes the longest unused ghosts, leaves first, when there are more tokens of them than limit.
+// forget removes the longest unused ghosts when there are more tokens of them than limit.
 func (t *tree) forget(limit int) {
-	for t.ghosts > limit {
-		leaves := t.leaves(t.root, nil)
-		slices.SortFunc(leaves, func(a, b *node) int { return int(a.used - b.used) })
-		for _, n := range leaves {
-			if t.ghosts <= limit-limit/10 {
-				return
-			}
-			delete(n.parent.children, n.edge[0])
-			t.ghosts -= len(n.edge)
-			t.total -= len(n.edge)
+	if t.ghosts <= limit {
+		return
+	}
+	var all []ghost
+	t.root.ghosts(&all)
+	slices.SortStableFunc(all, func(a, b ghost) int { return cmp.Compare(a.used, b.used) })
+	for _, g := range all { // children before their parents
+		if t.ghosts <= limit-limit/10 {
+			return
 		}
+		n := g.node
+		delete(n.parent.children, n.edge[0])
+		t.ghosts -= len(n.edge)
+		t.total -= len(n.edge)
 	}
 }
 
-// leaves are the ghosts that nothing hangs on.
-func (t *tree) leaves(n *node, out []*node) []*node {
-	if len(n.children) == 0 && len(n.blocks) == 0 {
-		return append(out, n)
-	}
+// ghost is a node without rows, and the last tick when it, or one below it, was used.
+type ghost struct {
+	node *node
+	used int64
+}
+
+// ghosts lists the ghosts from n down, children before their parents. What hangs on a ghost is ghosts.
+func (n *node) ghosts(all *[]ghost) (used int64) {
+	used = n.used
 	for _, child := range n.children {
-		out = t.leaves(child, out)
+		used = max(used, child.ghosts(all))
 	}
-	return out
+	if len(n.blocks) == 0 {
+		*all = append(*all, ghost{n, used})
+	}
+	return used
 }
