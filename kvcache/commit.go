@@ -104,6 +104,7 @@ func (p *Plan) extend(calls *provenance, snaps []Snapshot) {
 	if t.sequence++; p.turn.id == "" {
 		return
 	}
+	p.turn.all = p.at
 	for n := l.tip.node; n != t.root; n = n.parent {
 		n.remember(p.turn)
 	}
@@ -123,10 +124,6 @@ func (p *Plan) end(broken bool) {
 	switch p.stage {
 	case planned:
 		p.unhold()
-	case running:
-		if tip := p.live.tip; p.at > p.Hit {
-			tip.node.ends = true
-		}
 	case closed:
 		return
 	}

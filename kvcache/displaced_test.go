@@ -103,11 +103,38 @@ func TestHistoryKeepsEveryRunOnce(t *testing.T) {
 	var two history
 	two.add(a)
 	two.add(b)
-	x := join(a[20:], b[:20]) // 40 ids, none of its runs of 32 was held
+	for _, from := range []int{20, 5} {
+		x := join(a[from:], b[:20])
+		seen, want := make([]bool, len(x)), brute([][]int32{a, b}, x)
+		if two.mark(x, keys(x), seen); !slices.Equal(seen, want) {
+			t.Errorf("a run over the end of a piece: %v, want %v", seen, want)
+		}
+	}
+}
+
+// The sieve grows with the index and forgets nothing.
+func TestHistorySieve(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 6))
+	var h history
+	x := make([]int32, 5000)
+	for i := range x {
+		x[i] = rng.Int32N(1000)
+	}
+	for i := 0; i < len(x); i += 500 {
+		h.add(x[max(0, i-runLength+1) : i+500])
+	}
 	seen := make([]bool, len(x))
-	two.mark(x, keys(x), seen)
-	if slices.Contains(seen, true) {
-		t.Errorf("a run over the end of a piece: %v", seen)
+	if h.mark(x, keys(x), seen); slices.Contains(seen, false) || len(h.ids) != len(x)+1 {
+		t.Errorf("%d of %d ids kept; not all of them found", len(h.ids), len(x))
+	}
+	passed := 0
+	for _, k := range keys(span(50_000, 5000)) {
+		if h.sift(k) {
+			passed++
+		}
+	}
+	if passed > 1000 {
+		t.Errorf("%d of 5000 strange runs pass", passed)
 	}
 }
 

@@ -157,10 +157,20 @@ func TestSnapshotsAreThinned(t *testing.T) {
 		{6 * snapBytes, []int{100, 104, 200, 203, 300, 396}},
 		{5 * snapBytes, []int{100, 104, 200, 300, 396}},
 		{4 * snapBytes, []int{100, 200, 300, 396}},
-		{0, nil},
 	} {
 		if got := left(x.budget); !slices.Equal(got, x.want) {
 			t.Errorf("%d bytes hold the snapshots at %v, want %v", x.budget, got, x.want)
+		}
+	}
+	// What is told from one that was never taken.
+	for at, want := range map[int]struct {
+		hit  int
+		miss Miss
+	}{206: {200, MissEvicted}, 90: {0, MissSnapshot}} {
+		p := Prompt{Sequence: Sequence{IDs: join(span(0, at), span(7000, 9))}}
+		m, err := r.cache.Lookup(Request{Model: s.model().Fingerprint, Prompt: p})
+		if err != nil || m.Hit != want.hit || m.Miss != want.miss || m.LimitedBy != LimitRecurrent {
+			t.Errorf("a prompt that leaves at %d: %+v, %v; want %v", at, m, err, want)
 		}
 	}
 	r.finish()
@@ -168,32 +178,50 @@ func TestSnapshotsAreThinned(t *testing.T) {
 
 // A live state that is evicted leaves behind what others need of it.
 func TestAnEvictedStateLeavesWhatOthersNeed(t *testing.T) {
-	s := shape{growing: true}
-	r := newRig(t, s, plenty)
-	long := chat(system, msg(user, span(2000, 200)))
-	r.turn(ask{Request: request("", long), answer: a1})
-	r.turn(ask{Request: request("", chat(system, u2)), answer: a2})                             // copies the system text's rows, or takes the state
-	r.turn(ask{Request: request("", chat(system, msg(user, span(2000, 200)), u3)), answer: a3}) // back
-	r.turn(ask{Request: request("", chat(system, u2, echo(a2), u3)), answer: a3})
-	if got := r.cache.Stats(); got.Pieces == 0 {
-		t.Logf("%+v", got)
+	r := newRig(t, shape{growing: true}, plenty)
+	text := span(1000, 300)
+	raw := func(rest []int32) Prompt { return Prompt{Sequence: Sequence{IDs: join(text, rest)}} }
+	r.turn(ask{Request: request("", raw(u1)), answer: a1})
+	r.turn(ask{Request: request("", raw(u2)), answer: a2}) // takes the state, after u1's rows were copied out
+	if s := r.cache.Stats(); s.Lives != 1 || s.Pieces == 0 {
+		t.Fatalf("%+v", s)
 	}
-	var l *live
-	for _, x := range r.cache.lives {
-		if l == nil || x.bytes > l.bytes {
-			l = x
-		}
-	}
+	l := r.cache.lives[0]
 	r.cache.evict(&victim{live: l, saved: r.cache.shared(l)})
 	r.check("evict")
-	m, err := r.cache.Lookup(Request{Model: s.model().Fingerprint, Prompt: chat(system, u2, echo(a2), u4)})
-	if err != nil || m.Hit < 50+23+12 {
-		t.Errorf("the other session: %+v, %v", m, err)
+	if s := r.cache.Stats(); s.Lives != 0 || s.EvictedTokens != 33 {
+		t.Errorf("%+v", s)
 	}
-	if m, err = r.cache.Lookup(Request{Model: s.model().Fingerprint, Prompt: chat(system, u4)}); err != nil || m.Hit != 52 {
-		t.Errorf("a new session: %+v, %v", m, err)
+	for _, x := range []struct {
+		rest []int32
+		hit  int
+	}{{join(u1, a1, u3), 300 + 23 + 12}, {join(u2, a2, u3), 302}} {
+		if m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: raw(x.rest)}); err != nil || m.Hit != x.hit {
+			t.Errorf("%+v, %v; want a hit of %d", m, err, x.hit)
+		}
 	}
 	r.finish()
+}
+
+// Room for a prefill is made before it begins.
+func TestRoomIsMade(t *testing.T) {
+	every(t, plenty, func(t *testing.T, r *rig) {
+		for i := range 4 {
+			r.turn(ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(1000*i, 100)}, Wants: []int{99}})})
+		}
+		held := r.sweep().Bytes
+		r.cache.SetBudget(held)
+		a := ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(9000, 100)}})}
+		a.Expect = 20
+		o, _ := r.begin(a)
+		o.restore()
+		s := r.cache.Stats()
+		if got, want := held-s.LiveBytes-s.PieceBytes-s.SnapBytes, 120*r.shape.model().RowBytes; got < want-o.state.Bytes() {
+			t.Errorf("%d bytes of %d are free, %d are needed", got, held, want)
+		}
+		o.close()
+		r.finish()
+	})
 }
 
 // Who gets a copy, who moves a state: what copies least. With room, a short conversation behind a long system text takes

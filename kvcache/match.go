@@ -1,6 +1,9 @@
 package kvcache
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Request is a turn's wish to the cache.
 type Request struct {
@@ -133,29 +136,40 @@ func (f *find) chain() {
 	}
 }
 
-// diverge says where the prompt left what was known, and what stood there.
+// diverge says where the prompt left the sequence of its parent, or else of the last turn that came this way, and what
+// stood there.
 func (f *find) diverge(a *alphabet) {
-	n := f.spot.last()
+	n, other := f.spot.last(), f.parent
 	if n == nil {
 		n = f.tree.root
 	}
-	if f.Matched == f.Requested || n.end == f.Matched && (n.ends || len(n.children) == 0) {
+	if k := len(n.turns); other == nil && k > 0 {
+		other = n.turns[k-1]
+	}
+	goesOn := n.end > f.Matched || len(n.children) > 0
+	if other != nil {
+		goesOn = other.all > f.Matched
+	}
+	if f.Matched == f.Requested || !goesOn {
 		return
 	}
 	f.DivergedAt = f.Matched
 	was := n.edge[min(len(n.edge), f.Matched-n.start):]
 	for len(was) < insteadTokens && len(n.children) > 0 {
-		n = n.latest()
+		n = n.follow(other)
 		was = append(was[:len(was):len(was)], n.edge...)
 	}
 	f.Instead = a.sequence(was[:min(len(was), insteadTokens)]).IDs
 }
 
-// latest is the child that was used last.
-func (n *node) latest() *node {
+// follow is the child that the turn went through, or else the one that was used last.
+func (n *node) follow(t *turn) *node {
 	var best *node
 	for _, child := range n.children {
-		if best == nil || child.used > best.used || child.used == best.used && child.id > best.id {
+		switch {
+		case slices.Contains(child.turns, t):
+			return child
+		case best == nil || child.used > best.used || child.used == best.used && child.id > best.id:
 			best = child
 		}
 	}

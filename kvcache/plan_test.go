@@ -184,6 +184,30 @@ func TestRequestsThatCannotBe(t *testing.T) {
 	}
 }
 
+// Calls of a batch are replayed by nobody, so that two of them are never taken for one.
+func TestBatchedCallsAreTheirOwn(t *testing.T) {
+	for batch, want := range map[int]int{1: 1, 2: 2} {
+		r := newRig(t, shape{growing: true}, plenty)
+		for range 2 {
+			a := ask{Request: request("", Prompt{Sequence: Sequence{IDs: system}})}
+			a.NoReuse = true
+			o, _ := r.begin(a)
+			o.restore()
+			o.state.feed(system, nil)
+			o.made = Made{IDs: system, Calls: []Step{{Width: 50, Batch: batch}}}
+			o.commit()
+			if calls := o.plan.Calls(); len(calls) != 1 || calls[0].Batch != batch {
+				t.Errorf("%+v", calls)
+			}
+			o.close()
+		}
+		if blocks := r.cache.trees[0].walk(system).last().blocks; len(blocks) != want {
+			t.Errorf("batch of %d: %d blocks, want %d", batch, len(blocks), want)
+		}
+		r.finish()
+	}
+}
+
 // A turn whose forward call failed leaves nothing that could be reused, and says so to the next.
 func TestAbort(t *testing.T) {
 	every(t, plenty, func(t *testing.T, r *rig) {

@@ -112,6 +112,7 @@ func TestDigest(t *testing.T) {
 		{"plain", digest("m", plain, 4, 4, 4)},
 		{"another model", digest("n", plain, 4, 4, 4)},
 		{"other calls", digest("m", plain, 8, 4)},
+		{"as many of another width", digest("m", plain, 6, 6)},
 		{"shorter", digest("m", plain, 4, 4)},
 		{"a cat", digest("m", image, 4, 4, 4)},
 		{"a dog", digest("m", dog, 4, 4, 4)},

@@ -297,6 +297,37 @@ func TestModelSwap(t *testing.T) {
 	}
 }
 
+// Where a prompt diverged is told by the turn that it continues: a prompt that only goes on has not diverged, whatever
+// others did, and one that changes its parent's end has.
+func TestDivergence(t *testing.T) {
+	r := newRig(t, shape{growing: true}, plenty)
+	raw := func(session string, ids ...[]int32) ask {
+		return ask{Request: request(session, Prompt{Sequence: Sequence{IDs: join(ids...)}})}
+	}
+	for i, x := range []struct {
+		ask     ask
+		at      int
+		parent  string
+		instead []int32
+	}{
+		{raw("", system), -1, "", nil},
+		{raw("", system, u1), -1, "1", nil},
+		{raw("", system, u2), 52, "", u1[2:]}, // past no parent's whole prompt but the first one's
+		{raw("", system, u1, u2), -1, "2", nil},
+		{raw("", system, u1, u3), 75, "4", u2[2:]},
+		{raw("", u3, u4), 0, "", nil},
+	} {
+		m := r.turn(x.ask)
+		if m.DivergedAt != x.at || len(x.instead) > 0 && !slices.Equal(m.Instead, x.instead) {
+			t.Errorf("turn %d: diverged at %d, where %v stood; want %d, %v", i+1, m.DivergedAt, m.Instead, x.at, x.instead)
+		}
+		if (m.Miss == MissChanged) != (x.at >= 0) {
+			t.Errorf("turn %d: %s", i+1, m.Miss)
+		}
+	}
+	r.finish()
+}
+
 // With reuse off everything is counted as if, and computed.
 func TestNoReuse(t *testing.T) {
 	every(t, plenty, func(t *testing.T, r *rig) {

@@ -27,7 +27,6 @@ type node struct {
 	blocks     []*block       // what is stored of the edge, by provenance; none: a ghost
 
 	turns     []*turn // the last few that went through all of the edge, newest last
-	ends      bool    // a sequence ended here
 	used      int64   // tick when it was made, or last restored to
 	uses      int     // times restored to
 	side      bool    // only side requests came here
@@ -40,7 +39,7 @@ type node struct {
 // turn is what a node remembers of a turn.
 type turn struct {
 	id, session string
-	prompt      int // tokens
+	prompt, all int // tokens of the prompt, and of everything that it committed
 }
 
 // keptTurns is how many turns a node remembers. Among those that a prompt has equally much in common with, the parent is

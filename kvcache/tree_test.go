@@ -147,32 +147,32 @@ func random(rng *rand.Rand, n *node) *node {
 	return n
 }
 
-// What is forgotten is the oldest ghosts; what has rows stays.
+// What is forgotten is the oldest ghosts, a conversation by its last turn; what has rows stays.
 func TestForget(t *testing.T) {
-	r := newRig(t, shape{growing: true}, Options{Budget: 1 << 40, Ghosts: 300})
-	for i := range 20 {
-		r.turn(ask{Request: request("", chat(span(1000*i, 40), u1)), answer: a1})
-		if i == 9 {
-			r.cache.Clear(false)
-			r.sweep()
-		}
+	r := newRig(t, shape{growing: true}, Options{Budget: 1 << 40, Ghosts: 400})
+	prompt := func(i int) Prompt { return Prompt{Sequence: Sequence{IDs: span(1000*i, 60)}} }
+	longer := func(i int) Prompt { return Prompt{Sequence: Sequence{IDs: span(1000*i, 100)}} }
+	for i := range 5 {
+		r.turn(ask{Request: request("", prompt(i))})
 	}
+	r.turn(ask{Request: request("", longer(0))}) // the oldest one goes on
+	r.cache.Clear(false)                         // five ghosts, 340 tokens
+	r.sweep()
+	for i := 5; i < 7; i++ {
+		r.turn(ask{Request: request("", prompt(i))})
+		r.cache.Clear(false)
+		r.sweep()
+	}
+	r.turn(ask{Request: request("", prompt(7))})
 	s := r.cache.Stats()
-	if s.GhostTokens > 300 || s.GhostTokens < 200 {
-		t.Errorf("%d ghost tokens, at most 300 may be kept", s.GhostTokens)
+	if s.GhostTokens > 400 || s.GhostTokens < 300 || s.Tokens != s.GhostTokens+60 {
+		t.Errorf("%d ghost tokens of %d, at most 400 may be kept", s.GhostTokens, s.Tokens)
 	}
-	for i, want := range []Miss{9: MissEvicted, 10: MissNone} {
-		if want == "" {
-			continue
+	for i, want := range []int{100, 0, 0, 60, 60, 60, 60, 60} {
+		m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: longer(i)})
+		if err != nil || m.Matched != want {
+			t.Errorf("conversation %d: %+v, %v; want %d", i, m, err, want)
 		}
-		r.oracle.held = nil // it does not forget
-		m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: chat(span(1000*i, 40), u1)})
-		if err != nil || m.Miss != want || m.Matched != 65 {
-			t.Errorf("conversation %d: %+v, %v; want %s", i, m, err, want)
-		}
-	}
-	if m, _ := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: chat(span(0, 40), u1)}); m.Matched != 0 || m.Miss != MissChanged {
-		t.Errorf("the oldest: %+v", m)
 	}
 	r.finish()
 }

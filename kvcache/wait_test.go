@@ -171,6 +171,52 @@ func TestNobodyWaitsInVain(t *testing.T) {
 	r.finish()
 }
 
+// What a turn has passed and could not keep is not waited for.
+func TestNobodyWaitsForThePast(t *testing.T) {
+	r := newRig(t, shape{growing: true, recurrent: true}, Options{Budget: 1 << 40, Wait: 16})
+	first, _ := r.begin(ask{Request: request("", chat(system, u1)), answer: a1})
+	first.restore()
+	for range 5 {
+		first.step()
+	}
+	first.commit()
+	r.cache.SetBudget(r.cache.Stats().LiveBytes) // its snapshots go
+	r.sweep()
+	o, w := r.begin(ask{Request: request("", chat(system, u2))})
+	if w != nil {
+		t.Fatalf("waits for offset %d of a turn that is behind it", w.Offset)
+	}
+	if o.plan.Hit != 0 || o.plan.Miss != MissEvicted {
+		t.Errorf("%+v", o.plan.Match)
+	}
+	o.close()
+	first.close()
+	r.finish()
+}
+
+// A state whose turn failed is nobody's source any more, except for who was promised a copy of what was committed.
+func TestAFailedStateIsReadByNobodyElse(t *testing.T) {
+	r := newRig(t, shape{growing: true}, plenty)
+	first, _ := r.begin(ask{Request: request("", chat(system, u1)), answer: a1})
+	first.restore()
+	for first.step() {
+	}
+	first.commit()
+	second, _ := r.begin(ask{Request: request("", chat(system, u2)), answer: a1})
+	first.abort()
+	m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: chat(system, u3)})
+	if err != nil || m.Hit != 0 || m.Matched != 52 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	second.restore()
+	r.sweep()
+	if s := r.cache.Stats(); s.Lives != 1 || second.plan.Hit != 52 {
+		t.Errorf("%+v", s)
+	}
+	second.close()
+	r.finish()
+}
+
 // A second turn at the same point as a running one gets a copy, or, without a snapshot there, the nearest state.
 func TestAStateInUseIsCopied(t *testing.T) {
 	every(t, plenty, func(t *testing.T, r *rig) {
