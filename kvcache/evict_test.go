@@ -203,25 +203,32 @@ func TestAnEvictedStateLeavesWhatOthersNeed(t *testing.T) {
 	r.finish()
 }
 
-// Room for a prefill is made before it begins.
+// Room for a prefill is made before it begins, in a new state and in one that goes on.
 func TestRoomIsMade(t *testing.T) {
-	every(t, plenty, func(t *testing.T, r *rig) {
-		for i := range 4 {
-			r.turn(ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(1000*i, 100)}, Wants: []int{99}})})
-		}
-		held := r.sweep().Bytes
-		r.cache.SetBudget(held)
-		a := ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(9000, 100)}})}
-		a.Expect = 20
-		o, _ := r.begin(a)
-		o.restore()
-		s := r.cache.Stats()
-		if got, want := held-s.LiveBytes-s.PieceBytes-s.SnapBytes, 120*r.shape.model().RowBytes; got < want-o.state.Bytes() {
-			t.Errorf("%d bytes of %d are free, %d are needed", got, held, want)
-		}
-		o.close()
-		r.finish()
-	})
+	for _, ids := range [][]int32{span(9000, 100), span(3000, 200)} {
+		every(t, plenty, func(t *testing.T, r *rig) {
+			for i := range 4 {
+				r.turn(ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(1000*i, 100)}, Wants: []int{99}})})
+			}
+			held := r.sweep().Bytes
+			r.cache.SetBudget(held)
+			a := ask{Request: request("", Prompt{Sequence: Sequence{IDs: ids}})}
+			a.Expect = 20
+			o, _ := r.begin(a)
+			grown := int64(0)
+			if l := o.plan.live; l != nil {
+				grown = l.bytes
+			}
+			o.restore()
+			s := r.cache.Stats()
+			need := int64(len(ids)-o.plan.Hit+20)*r.shape.model().RowBytes - (o.state.Bytes() - grown)
+			if free := held - s.LiveBytes - s.PieceBytes - s.SnapBytes; free < need {
+				t.Errorf("%d of %d bytes are free, %d are needed", free, held, need)
+			}
+			o.close()
+			r.finish()
+		})
+	}
 }
 
 // Who gets a copy, who moves a state: what copies least. With room, a short conversation behind a long system text takes

@@ -312,12 +312,16 @@ func TestDivergence(t *testing.T) {
 	}{
 		{raw("", system), -1, "", nil},
 		{raw("", system, u1), -1, "1", nil},
+		{raw("", system, span(7000, 5)), -1, "1", nil},
 		{raw("", system, u2), 52, "", u1[2:]}, // past no parent's whole prompt but the first one's
 		{raw("", system, u1, u2), -1, "2", nil},
-		{raw("", system, u1, u3), 75, "4", u2[2:]},
+		{raw("", system, u1, u3), 75, "", u2[2:]},
 		{raw("", u3, u4), 0, "", nil},
 	} {
 		m := r.turn(x.ask)
+		if m.Parent != x.parent {
+			t.Errorf("turn %d: parent %q, want %q", i+1, m.Parent, x.parent)
+		}
 		if m.DivergedAt != x.at || len(x.instead) > 0 && !slices.Equal(m.Instead, x.instead) {
 			t.Errorf("turn %d: diverged at %d, where %v stood; want %d, %v", i+1, m.DivergedAt, m.Instead, x.at, x.instead)
 		}
