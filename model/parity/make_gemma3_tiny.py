@@ -7,16 +7,14 @@ Per folder: config.json, the weights, expected.safetensors and expected.json (mo
 The reference is mlx-lm in float32 on the CPU, one pass over the whole prompt; mlx-lm in chunks of 1 and gemma3_numpy.py in
 float64 stand beside it, and their largest disagreement with it is recorded.
 """
-import json
 import os
-import shutil
 
 import numpy as np
 
 import gemma3_numpy
-import mlxlm
 import oracle
-from tiny import expectations, stored, write_checkpoint
+import tiny
+from tiny import stored, write_checkpoint
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LENGTHS = (1, 7, 19, 45)  # against windows of 8 to 16
@@ -82,11 +80,6 @@ def random_weights(c, rng):
     return {k: v.astype(np.float32) for k, v in w.items()}
 
 
-def prompts(c, seed):
-    rng = np.random.default_rng([seed, 99])
-    return [[c["bos_token_id"]] + [int(x) for x in rng.integers(3, c["vocab_size"], n - 1)] for n in LENGTHS]
-
-
 def make(out, name):
     purpose, changes, dtype, shards, quant = CASES[name]
     c = {**BASE, **changes, "torch_dtype": dtype}
@@ -94,24 +87,12 @@ def make(out, name):
         listed = {k: v for k, v in quant.items() if k not in UNLISTED.get(name, ())}
         c["quantization"] = c["quantization_config"] = listed
     folder = os.path.join(out, name)
-    for seed in range(50):  # the first seed whose greedy choices are all clear and do not fall into a short circle
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+
+    def write(seed):
         rng = np.random.default_rng([sorted(CASES).index(name), seed])
         write_checkpoint(folder, c, stored(random_weights(c, rng), dtype, quant), shards)
-        model = mlxlm.load(folder)
-        if all(len(set(out)) >= 8 and min(gaps) > 2e-3 for out, gaps in (mlxlm.greedy(model, ids, STEPS) for ids in prompts(c, seed))):
-            break
-    else:
-        raise SystemExit(f"{name}: no seed is clear and varied")
-    tensors, facts = expectations(folder, prompts(c, seed), gemma3_numpy.Gemma3(folder), STEPS)
-    oracle.write_safetensors(os.path.join(folder, "expected.safetensors"), tensors)
-    oracle.write_json(os.path.join(folder, "expected.json"), {
-        "purpose": purpose, "reference": "mlx-lm 0.32.2, mlx 0.32.2, CPU, weights and activations float32, whole prompt in one pass",
-        "seed": seed, "prompts": facts})
-    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder) if f.startswith("model"))
-    worst = {k: max(f["disagreement"][k] for f in facts) for k in facts[0]["disagreement"]}
-    print(f"{name}: {size // 1024} KB, seed {seed}, min gap {min(f['min_gap'] for f in facts):.4f}, disagreement {json.dumps(worst)}")
+
+    tiny.make(folder, purpose, 50, STEPS, lambda seed: tiny.prompts(c, seed, LENGTHS), write, gemma3_numpy.Gemma3)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,14 @@ Per folder: config.json, the weights, expected.safetensors and expected.json (mo
 The reference is mlx-lm in float32 on the CPU, one pass over the whole prompt; mlx-lm in chunks of 1 and qwen35_numpy.py in
 float64 stand beside it, and their largest disagreement with it is recorded.
 """
-import json
 import os
-import shutil
 
 import numpy as np
 
-import mlxlm
 import oracle
 import qwen35_numpy
-from tiny import expectations, stored, write_checkpoint
+import tiny
+from tiny import stored, write_checkpoint
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LENGTHS = (1, 7, 33, 61)
@@ -92,11 +90,6 @@ def file_tensors(c, rng, dtype, prefix, quant):
     return tensors
 
 
-def prompts(c, seed):
-    rng = np.random.default_rng([seed, 99])
-    return [[c["bos_token_id"]] + [int(x) for x in rng.integers(3, c["vocab_size"], n - 1)] for n in LENGTHS]
-
-
 def make(out, name):
     purpose, changes, dtype, prefix, quant = CASES[name]
     types = ["full_attention" if (i + 1) % TEXT["full_attention_interval"] == 0 else "linear_attention" for i in range(TEXT["num_hidden_layers"])]
@@ -106,24 +99,12 @@ def make(out, name):
     if quant:
         c["quantization"] = c["quantization_config"] = quant
     folder = os.path.join(out, name)
-    for seed in range(200):  # the first seed whose greedy choices are all clear and do not fall into a short circle
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
+
+    def write(seed):
         rng = np.random.default_rng([35, sorted(CASES).index(name), seed])
         write_checkpoint(folder, c, file_tensors(text, rng, dtype, prefix, quant), 1)
-        model = mlxlm.load(folder)
-        if all(len(set(out)) >= 8 and min(gaps) > 2e-3 for out, gaps in (mlxlm.greedy(model, ids, STEPS) for ids in prompts(text, seed))):
-            break
-    else:
-        raise SystemExit(f"{name}: no seed is clear and varied")
-    tensors, facts = expectations(folder, prompts(text, seed), qwen35_numpy.Qwen35(folder), STEPS)
-    oracle.write_safetensors(os.path.join(folder, "expected.safetensors"), tensors)
-    oracle.write_json(os.path.join(folder, "expected.json"), {
-        "purpose": purpose, "reference": "mlx-lm 0.32.2, mlx 0.32.2, CPU, weights and activations float32, whole prompt in one pass",
-        "seed": seed, "prompts": facts})
-    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder) if f.startswith("model"))
-    worst = {k: max(f["disagreement"][k] for f in facts) for k in facts[0]["disagreement"]}
-    print(f"{name}: {size // 1024} KB, seed {seed}, min gap {min(f['min_gap'] for f in facts):.4f}, disagreement {json.dumps(worst)}")
+
+    tiny.make(folder, purpose, 200, STEPS, lambda seed: tiny.prompts(text, seed, LENGTHS), write, qwen35_numpy.Qwen35)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the scripts that make tiny random checkpoints share: dtype and quantization of the file, the folder, the expectations."""
+import json
 import os
+import shutil
 
 import mlx.core as mx
 import numpy as np
@@ -63,3 +65,31 @@ def expectations(folder, prompts, second, steps):
 def far(a, b):
     """The largest difference, two digits: what is compared later must not hang on the last bits."""
     return float(f"{np.abs(np.asarray(a, np.float64) - b).max():.1e}")
+
+
+def prompts(c, seed, lengths):
+    rng = np.random.default_rng([seed, 99])
+    return [[c["bos_token_id"]] + [int(x) for x in rng.integers(3, c["vocab_size"], n - 1)] for n in lengths]
+
+
+def make(folder, purpose, seeds, steps, ids_of, write, second):
+    """A checkpoint by write(seed) and what mlx-lm makes of ids_of(seed), with the first of `seeds` whose greedy choices are all clear
+    and do not fall into a short circle. second(folder) is the independent opinion."""
+    name = os.path.basename(folder)
+    for seed in range(seeds):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        write(seed)
+        model = mlxlm.load(folder)
+        if all(len(set(out)) >= 8 and min(gaps) > 2e-3 for out, gaps in (mlxlm.greedy(model, ids, steps) for ids in ids_of(seed))):
+            break
+    else:
+        raise SystemExit(f"{name}: no seed is clear and varied")
+    tensors, facts = expectations(folder, ids_of(seed), second(folder), steps)
+    oracle.write_safetensors(os.path.join(folder, "expected.safetensors"), tensors)
+    oracle.write_json(os.path.join(folder, "expected.json"), {
+        "purpose": purpose, "reference": "mlx-lm 0.32.2, mlx 0.32.2, CPU, weights and activations float32, whole prompt in one pass",
+        "seed": seed, "prompts": facts})
+    size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder) if f.startswith("model"))
+    worst = {k: max(f["disagreement"][k] for f in facts) for k in facts[0]["disagreement"]}
+    print(f"{name}: {size // 1024} KB, seed {seed}, min gap {min(f['min_gap'] for f in facts):.4f}, disagreement {json.dumps(worst)}")
