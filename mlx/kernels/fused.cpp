@@ -96,7 +96,6 @@ struct BlockTask {
     Pool &pool = spec.pool->pool;
     const int64_t M = static_cast<int64_t>(rows.size()), K = spec.weights[0].cols, N = spec.weights[0].rows;
     reprise_rows source{x, 1, rows.data()};
-    std::vector<int64_t> dense;
     if (spec.norm) {
       float *normed = scratch(normed_slot, M * K);
       const int64_t stride = M > 1 ? rows[1] - rows[0] : K;

@@ -20,14 +20,6 @@ static inline void dequantize_block(const uint8_t *packed, float scale, float sc
   }
 }
 
-// One scale (or bias) of an affine row.
-template <class V>
-static inline float scale_at(const uint8_t *row, reprise_float_type type, int64_t g) {
-  if (type == REPRISE_F32) return reinterpret_cast<const float *>(row)[g];
-  const uint16_t half = reinterpret_cast<const uint16_t *>(row)[g];
-  return type == REPRISE_BF16 ? bf16_to_float(half) : V::f16(half);
-}
-
 // The bias of a row's group, by its scale where the weights are centred.
 template <class V, int Fmt>
 static inline float bias_at(const Matrix &w, int64_t n, int64_t g, float scale) {

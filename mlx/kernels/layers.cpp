@@ -30,6 +30,13 @@ void each_row(Pool &pool, int64_t rows, int64_t width, Body &&body) {
   });
 }
 
+// Calls body(at, n) for stretches of count values that lie next to each other.
+template <typename Body>
+void each_stretch(Pool &pool, int64_t count, Body &&body) {
+  constexpr int64_t width = 2048;
+  each_row(pool, (count + width - 1) / width, width, [&](int64_t r) { body(r * width, std::min(width, count - r * width)); });
+}
+
 AttentionHead head_of(const Attention &a, int64_t kv) {
   return {a.k + kv * a.k_head, a.v + kv * a.v_head, a.k_row, a.v_row, a.rows, a.dim, a.scale};
 }
@@ -150,19 +157,13 @@ void normalize(Pool &pool, const Rows &x, const float *w, float eps, const float
 void gate(Pool &pool, bool gelu, const float *g, const float *u, int64_t count, float *y) {
   std::lock_guard<std::mutex> alone(pool.product_mutex());
   const LayerKernels &k = kernels().layer;
-  constexpr int64_t width = 2048;
-  each_row(pool, (count + width - 1) / width, width, [&](int64_t r) {
-    k.gate_row(gelu, g + r * width, u + r * width, std::min(width, count - r * width), y + r * width);
-  });
+  each_stretch(pool, count, [&](int64_t at, int64_t n) { k.gate_row(gelu, g + at, u + at, n, y + at); });
 }
 
 void add(Pool &pool, const float *a, const float *b, int64_t count, float *y) {
   std::lock_guard<std::mutex> alone(pool.product_mutex());
   const LayerKernels &k = kernels().layer;
-  constexpr int64_t width = 2048;
-  each_row(pool, (count + width - 1) / width, width, [&](int64_t r) {
-    k.add_row(a + r * width, b + r * width, std::min(width, count - r * width), y + r * width);
-  });
+  each_stretch(pool, count, [&](int64_t at, int64_t n) { k.add_row(a + at, b + at, n, y + at); });
 }
 
 void place_heads(Pool &pool, Angles &angles, const Rows &x, int64_t heads, const float *w, float eps, const Rotation &r,

@@ -28,10 +28,11 @@ static inline typename V::F load_scales(const uint8_t *row, reprise_float_type t
   return type == REPRISE_BF16 ? V::load_bf16(half) : V::load_f16(half);
 }
 
+// One scale (or bias) of an affine row.
 template <class V>
-static inline float load_scale(const uint8_t *row, reprise_float_type type, int64_t i) {
-  if (type == REPRISE_F32) return reinterpret_cast<const float *>(row)[i];
-  const uint16_t half = reinterpret_cast<const uint16_t *>(row)[i];
+static inline float scale_at(const uint8_t *row, reprise_float_type type, int64_t g) {
+  if (type == REPRISE_F32) return reinterpret_cast<const float *>(row)[g];
+  const uint16_t half = reinterpret_cast<const uint16_t *>(row)[g];
   return type == REPRISE_BF16 ? bf16_to_float(half) : V::f16(half);
 }
 
@@ -56,7 +57,7 @@ static inline void row_of_scales(const uint8_t *row, reprise_float_type type, in
     return;
   }
   for (; i < n; i++) {
-    const float s = load_scale<V>(row, type, i);
+    const float s = scale_at<V>(row, type, i);
     if constexpr (Keep) to[i] = s;
     if constexpr (Sum)
       for (int m = 0; m < Rows; m++) rest[m] += s * sums[m].at[i];
