@@ -75,7 +75,7 @@ func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Lin
 	}
 	both := Project(s, x, norm, gate, up)
 	if act == mlx.GateSiLU {
-		return s.Multiply(s.Multiply(both[0], s.Sigmoid(both[0])), both[1])
+		return s.Multiply(SiLU(s, both[0]), both[1])
 	}
 	return s.Multiply(GELUTanh(s, both[0]), both[1])
 }

@@ -131,13 +131,7 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 	}
 	h := m.embed.Forward(s, ids)
 	for i := range m.layers {
-		l := &m.layers[i]
-		if l.full != nil {
-			h = l.full.forward(s, h, &l.inputNorm, st.KV(i), mask)
-		} else {
-			h = l.delta.forward(s, h, &l.inputNorm, st.Recurrence(i))
-		}
-		h = nn.ProjectOnto(s, h, nn.Gated(s, h, &l.postAttnNorm, mlx.GateSiLU, &l.gate, &l.up), &l.down, nil)
+		h = s.Within(func(inner *mlx.Scope) mlx.Array { return m.layers[i].forward(inner, h, st, i, mask) })
 	}
 	if s.Err() == nil {
 		if err := st.Advance(T); err != nil {
@@ -145,6 +139,16 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 		}
 	}
 	return m.norm.Forward(s, h)
+}
+
+// forward is layer i of the model on x, over its own part of the state.
+func (l *layer) forward(s *mlx.Scope, x mlx.Array, st *state.State, i int, mask state.Mask) mlx.Array {
+	if l.full != nil {
+		x = l.full.forward(s, x, &l.inputNorm, st.KV(i), mask)
+	} else {
+		x = l.delta.forward(s, x, &l.inputNorm, st.Recurrence(i))
+	}
+	return nn.ProjectOnto(s, x, nn.Gated(s, x, &l.postAttnNorm, mlx.GateSiLU, &l.gate, &l.up), &l.down, nil)
 }
 
 // Logits multiplies hidden rows by the head.

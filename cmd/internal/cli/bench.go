@@ -9,6 +9,7 @@ import (
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/load"
 	"reprise/cmd/internal/speed"
+	"reprise/server/engine"
 )
 
 func newBench() *cobra.Command {
@@ -65,7 +66,7 @@ func newBenchSpeed() *cobra.Command {
 	return cmd
 }
 
-func benchSpeed(c *cobra.Command, opts load.Options, o speed.Options) (*speed.Report, error) {
+func benchSpeed(c *cobra.Command, opts engine.Options, o speed.Options) (*speed.Report, error) {
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	e, err := load.Open(ctx, opts, c.ErrOrStderr())

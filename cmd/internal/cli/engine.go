@@ -6,6 +6,7 @@ import (
 	"reprise/cmd/internal/load"
 	"reprise/mlx"
 	"reprise/model/hub"
+	"reprise/server/engine"
 )
 
 // engineFlags are those of every command that loads a model.
@@ -39,8 +40,8 @@ func (f *engineFlags) addTemplate(cmd *cobra.Command) {
 }
 
 // options checks the flags and makes the engine's options of them.
-func (f *engineFlags) options() (load.Options, error) {
-	var o load.Options
+func (f *engineFlags) options() (engine.Options, error) {
+	var o engine.Options
 	switch {
 	case !f.knownDevice():
 		return o, usagef("--device %s: must be auto, cpu or gpu", f.device)

@@ -156,7 +156,7 @@ func promptOf(arg string, stdin io.Reader) (string, error) {
 
 // chat runs the terminal's conversation. Ctrl-C belongs to the answer there, so it does not end the command's context
 // once the model is loaded.
-func (f *runFlags) chat(c *cobra.Command, opts load.Options) error {
+func (f *runFlags) chat(c *cobra.Command, opts engine.Options) error {
 	loading, stop := interruptible(c.Context())
 	e, err := load.Open(loading, opts, c.ErrOrStderr())
 	stop()

@@ -15,11 +15,6 @@ import (
 	"reprise/server/engine"
 )
 
-// Options are what the flags of several commands say.
-type Options struct {
-	engine.Options
-}
-
 // Devices are the names that Device takes.
 var Devices = []string{"auto", "cpu", "gpu"}
 
@@ -40,7 +35,7 @@ func Device(name string) (mlx.Device, error) {
 }
 
 // Open loads a model, telling about it on log. The caller closes the engine.
-func Open(ctx context.Context, o Options, log io.Writer) (*engine.Engine, error) {
+func Open(ctx context.Context, o engine.Options, log io.Writer) (*engine.Engine, error) {
 	ckpt, err := Find(o.Model)
 	if err != nil {
 		return nil, err
@@ -54,7 +49,7 @@ func Open(ctx context.Context, o Options, log io.Writer) (*engine.Engine, error)
 	progress := console.NewProgress(log, "loading "+ckpt.Name)
 	defer progress.Close()
 	o.Progress = progress.Update
-	e, err := engine.Open(ctx, o.Options)
+	e, err := engine.Open(ctx, o)
 	if err != nil {
 		return nil, failed(ckpt, err)
 	}

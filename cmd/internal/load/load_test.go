@@ -44,7 +44,7 @@ func TestBase(t *testing.T) {
 // The errors of a load name the model, its folder and what to do; a cancelled one says that it was.
 func TestOpenSaysWhatToDo(t *testing.T) {
 	dir := tiny.Copy(t, "tiny-f32")
-	o := Options{Options: engine.Options{Model: dir, Device: mlx.CPU}}
+	o := engine.Options{Model: dir, Device: mlx.CPU}
 	_, err := Open(context.Background(), o, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "tokenizer.json") || !strings.Contains(err.Error(), "reprise models inspect "+dir) {
 		t.Errorf("without a tokenizer: %v", err)
