@@ -47,7 +47,7 @@ func HalfAffine(t Type, src []byte) bool {
 	return true
 }
 
-const maxHalf = 65504
+const maxHalf = 65504.0
 
 // Affine unpacks whole blocks of a type for which AffineBits holds. Per group
 // of 32 elements, in order, it gives 32 quants, a scale and a bias, all exact:
