@@ -38,16 +38,27 @@ func (s *Scope) Fail(err error) {
 	}
 }
 
+// evaluatedFrom is the size from which Within evaluates its result on the CPU device: a chunk of a prefill, never a
+// decode step, which must not wait.
+const evaluatedFrom = 256 << 10
+
 // Within builds in a scope of its own and keeps the result alone: what else build made lives only as long as the
-// graph needs it, so that evaluation frees a layer's arrays before it makes the next one's.
+// graph needs it, so that evaluation frees a layer's arrays before it makes the next one's. MLX's CPU device allocates
+// when it sends an op out, and sends a hundred before the first has run: there a big result is evaluated at once, or
+// a chunk would hold every layer's arrays.
 func (s *Scope) Within(build func(inner *Scope) Array) Array {
 	inner := s.Child()
-	defer inner.Close()
 	out := build(inner)
 	if s.Fail(inner.err); s.err != nil || out.ctx == nil {
+		inner.Close()
 		return Array{}
 	}
-	return s.Adopt(inner.Keep(out))
+	out = s.Adopt(inner.Keep(out))
+	inner.Close()
+	if s.worker.device == CPU && out.Nbytes() >= evaluatedFrom {
+		_ = s.Eval(out) // an error sticks to the scope
+	}
+	return out
 }
 
 // Child opens a scope inside s, with the same stream; the caller closes it.

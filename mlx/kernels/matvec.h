@@ -119,7 +119,10 @@ static inline void add_float_block(const Matrix &w, const Activations &a, const 
   constexpr int bytes = block * bits_of(Fmt) / 8, vectors = block / V::width;
   __builtin_prefetch(packed + b * bytes + prefetch_ahead);
   typename V::F q[vectors];
-  V::template unpack<Fmt>(packed + b * bytes, q);
+  if constexpr (V::template shifted<Fmt>)
+    V::template unpack_high<Fmt>(packed + b * bytes, q);
+  else
+    V::template unpack<Fmt>(packed + b * bytes, q);
 #pragma GCC unroll 4
   for (int m = 0; m < Rows; m++) {
     const float *x = a.values + m * a.padded + b * block;

@@ -61,6 +61,13 @@ static inline int32_t shift_block(const float *x, float inverse, uint8_t *to) {
   return sum;
 }
 
+// The form that meets V::unpack_high: each value divided by what its weight is too large by, which is exact.
+template <class V, int Fmt>
+static inline void lower_block(const float *x, float *to) {
+  if constexpr (V::template shifted<Fmt>)
+    for (int i = 0; i < block; i++) to[i] = x[float_order(Fmt, i)] * (1.0f / (1 << V::template float_shift<Fmt>(i)));
+}
+
 template <class V, int Fmt>
 static void pack(Activations &a, int64_t t, const float *const *rows, int count, int64_t cols, bool integer) {
   constexpr int x_bytes = is_wide(Fmt) ? 2 : 1;
@@ -80,7 +87,10 @@ static void pack(Activations &a, int64_t t, const float *const *rows, int count,
         float *to = a.values + t * a.tile_floats() + b * block * tile + m;
         float total = 0;
         for (int i = 0; i < block; i++) total += from[i];
-        for (int i = 0; i < block; i++) to[i * tile] = from[float_order(Fmt, i)];
+        if (tile == 1 && V::template shifted<Fmt>)
+          lower_block<V, Fmt>(from, to);
+        else
+          for (int i = 0; i < block; i++) to[i * tile] = from[float_order(Fmt, i)];
         if (b < a.blocks) sum[b * tile + m] = total;
         continue;
       }

@@ -36,6 +36,11 @@ struct BitStream {
     for (int i = 0; i < 8; i++) s.at[i] = static_cast<uint32_t>(shift(v * 8 + i));
     return s;
   }
+  static constexpr Shifts word_masks(int v) {
+    Shifts m = word_shifts(v);
+    for (int i = 0; i < 8; i++) m.at[i] = ((1u << Bits) - 1) << m.at[i];
+    return m;
+  }
   // Values 8h…8h+7 (low half) and 16+8h…16+8h+7 (high half) as 16-bit lanes.
   static constexpr Mask halves(int h) {
     Mask m{};
@@ -193,17 +198,20 @@ struct Vec {
       }
     } else {
       using B = BitStream<Fmt>;
-      static constexpr typename B::Mask words[4] = {B::words(0), B::words(1), B::words(2), B::words(3)};
       static constexpr typename B::Shifts shifts[4] = {B::word_shifts(0), B::word_shifts(1), B::word_shifts(2), B::word_shifts(3)};
       const __m256i low_bits = _mm256_set1_epi32((1 << Fmt) - 1);
 #pragma GCC unroll 4
-      for (int v = 0; v < 4; v++) {
-        const uint8_t *at = p + (v < 2 ? 0 : B::second);
-        const __m256i both = _mm256_broadcastsi128_si256(Fmt == 3 ? load64(at) : load128(at));
-        const __m256i moved = _mm256_srlv_epi32(_mm256_shuffle_epi8(both, mask(&words[v])), mask(&shifts[v]));
-        q[v] = _mm256_cvtepi32_ps(_mm256_and_si256(moved, low_bits));
-      }
+      for (int v = 0; v < 4; v++)
+        q[v] = _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srlv_epi32(words_of<Fmt>(p, v), mask(&shifts[v])), low_bits));
     }
+  }
+  // Values 8v…8v+7 of a block in 32-bit lanes, with their neighbours' bits around them.
+  template <int Fmt>
+  static inline __m256i words_of(const uint8_t *p, int v) {
+    using B = BitStream<Fmt>;
+    static constexpr typename B::Mask words[4] = {B::words(0), B::words(1), B::words(2), B::words(3)};
+    const uint8_t *at = p + (v < 2 ? 0 : B::second);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(Fmt == 3 ? load64(at) : load128(at)), mask(&words[v]));
   }
 
   // The block as unsigned bytes in byte_order.
@@ -236,12 +244,22 @@ struct Vec {
       return _mm256_packus_epi16(q[0], q[1]);
     }
   }
-  // Widths that straddle bytes, for a product that streams W: values stay where they lie in 16-bit
-  // lanes, up to 7 bits too high, and pack.h shifts x by what is missing. Saves the multiplication
-  // that would move them down, of which there is but one unit.
+  // Widths that straddle bytes, for a product that streams W: values stay where they lie in their
+  // lanes, up to 7 bits too high, and pack.h shifts x by what is missing or too much. Saves what
+  // would move them down: there is one unit for multiplications, and shifts by lanes take four
+  // cycles on some processors.
   template <int Fmt>
   static constexpr bool shifted = Fmt == A3 || Fmt == A5 || Fmt == A6;
-  template <int Fmt>  // column at place i, and how much too high it lies
+  template <int Fmt>  // the float form: in float_order, value i too high by float_shift(i)
+  static constexpr int float_shift(int i) { return BitStream<Fmt>::shift(i); }
+  template <int Fmt>
+  static inline void unpack_high(const uint8_t *p, F *q) {
+    using B = BitStream<Fmt>;
+    static constexpr typename B::Shifts masks[4] = {B::word_masks(0), B::word_masks(1), B::word_masks(2), B::word_masks(3)};
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++) q[v] = _mm256_cvtepi32_ps(_mm256_and_si256(words_of<Fmt>(p, v), mask(&masks[v])));
+  }
+  template <int Fmt>  // the integer form: column at place i, and how much too high it lies
   static constexpr int lane_column(int i) { return BitStream<Fmt>::half_value(i); }
   template <int Fmt>
   static constexpr int lane_shift(int i) { return BitStream<Fmt>::shift(lane_column<Fmt>(i)); }
