@@ -1,9 +1,12 @@
 package kvcache
 
+// This file is the cache of the first issue, live states only. Cache takes its place; once the engine uses that, this
+// file and its two tests (live_test.go, live_fake_test.go) can be deleted.
+
 import "time"
 
-// State is what a model's layers remember at one offset; kvcache/state satisfies it.
-type State interface {
+// LiveState is what a live state must do; kvcache/state satisfies it.
+type LiveState interface {
 	Offset() int
 	Bytes() int64
 	// TrimLimit is `to` when the state can go back to it, else 0 and the kind of layer that cannot.
@@ -15,27 +18,15 @@ type State interface {
 // Entry is a state with the ids that were fed to it: len(IDs) == State.Offset().
 type Entry struct {
 	IDs     []int32
-	State   State
+	State   LiveState
 	Session string // the chain that it belongs to
 	Turn    string // the turn that left it
 	Prompt  int    // length of that turn's prompt
 	used    time.Time
 }
 
-// Miss is why the token after the last hit was not a hit.
-type Miss string
-
-// The reasons that a live lookup can give.
-const (
-	MissNone    Miss = "none"
-	MissFirst   Miss = "first_request"
-	MissChanged Miss = "prefix_changed"
-	MissState   Miss = "no_snapshot"
-	MissReuse   Miss = "reuse_off"
-)
-
-// Match is the outcome of a lookup.
-type Match struct {
+// LiveMatch is the outcome of a lookup.
+type LiveMatch struct {
 	Entry     *Entry // to continue, nil when nothing can be reused
 	Parent    *Entry // the longest common prefix, whether or not it can be reused
 	Matched   int    // tokens in common with Parent
@@ -54,11 +45,11 @@ type Live struct {
 func NewLive(limit int) *Live { return &Live{limit: limit} }
 
 // Lookup finds the state that leaves least of ids to compute.
-func (l *Live) Lookup(ids []int32) Match {
-	m := Match{LimitedBy: "none", Miss: MissFirst}
+func (l *Live) Lookup(ids []int32) LiveMatch {
+	m := LiveMatch{LimitedBy: "none", Miss: MissFirst}
 	usable := len(ids) - 1 // always leave one token to compute
 	for _, e := range l.entries {
-		n := commonPrefix(e.IDs, ids)
+		n := common(e.IDs, ids)
 		if n > m.Matched || m.Parent == nil && n > 0 {
 			m.Parent, m.Matched = e, n
 		}
@@ -70,7 +61,7 @@ func (l *Live) Lookup(ids []int32) Match {
 	switch {
 	case m.Parent == nil && len(l.entries) == 0:
 	case m.Hit < min(m.Matched, usable):
-		m.Miss = MissState
+		m.Miss = MissSnapshot
 		_, m.LimitedBy = m.Parent.State.TrimLimit(min(m.Matched, usable))
 	case m.Hit == usable && m.Matched == len(ids):
 		m.Miss, m.LimitedBy = MissNone, "last_token"
@@ -123,14 +114,4 @@ func (l *Live) Clear() []*Entry {
 	all := l.entries
 	l.entries = nil
 	return all
-}
-
-func commonPrefix(a, b []int32) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
 }

@@ -36,7 +36,7 @@ type turn struct {
 	started   time.Time
 	prompt    *prompt.Prompt
 	maxTokens int
-	match     kvcache.Match
+	match     kvcache.LiveMatch
 	hit       int          // tokens of the prompt whose state was reused
 	state     *state.State // owned by this turn from restore to commit
 	fed       []int32      // what entered the model, behind the hit

@@ -1,0 +1,258 @@
+package kvcache
+
+import "slices"
+
+// Swept is what a Sweep did.
+type Swept struct {
+	Evicted int   // tokens that lost their rows since the Sweep before
+	Bytes   int64 // that are held now
+}
+
+// Sweep keeps the budget and frees what was given up. It belongs on the worker, after every turn, and may be called
+// between the chunks of a long prefill.
+func (c *Cache) Sweep() Swept {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sweep()
+	c.shrink(0)
+	s := Swept{Evicted: c.evicted, Bytes: c.bytes.total()}
+	c.evicted = 0
+	return s
+}
+
+// sweep frees what was discarded.
+func (c *Cache) sweep() {
+	for _, x := range c.garbage {
+		x.Free()
+	}
+	c.garbage = nil
+}
+
+// victim is something that eviction could free: a block's snapshot, a piece, or an idle live state.
+type victim struct {
+	snap  *block
+	piece *piece
+	live  *live
+	saved *block // of a live state's chain, the part down to here is needed by others and will be copied out
+
+	bytes int64   // that it frees
+	loss  float64 // tokens that would have to be computed again, weighed by how likely that is
+}
+
+// shrink evicts until that many bytes fit into the budget, what is worth least a byte first.
+func (c *Cache) shrink(need int64) {
+	for c.bytes.total()+need > c.opts.Budget {
+		var worst *victim
+		for _, v := range c.victims() {
+			if worst == nil || v.loss*float64(worst.bytes) < worst.loss*float64(v.bytes) {
+				worst = &v
+			}
+		}
+		if worst == nil {
+			return
+		}
+		c.evict(worst)
+	}
+}
+
+// victims lists what may go: nothing of a turn under way, and nothing that would free no bytes.
+func (c *Cache) victims() []victim {
+	var out []victim
+	add := func(v victim) {
+		c.appraise(&v)
+		if v.bytes > 0 {
+			out = append(out, v)
+		}
+	}
+	for _, t := range c.trees {
+		t.base.each(func(b *block) {
+			if b.snap != nil && b.pins == 0 {
+				add(victim{snap: b})
+			}
+			if p := b.piece; p != nil && p.blocks[0] == b && !p.held() {
+				add(victim{piece: p})
+			}
+		})
+	}
+	for _, l := range c.lives {
+		if l.idle() {
+			add(victim{live: l, saved: c.shared(l)})
+		}
+	}
+	return out
+}
+
+// low is the deepest of the blocks.
+func (p *piece) low() *block {
+	low := p.blocks[0]
+	for _, b := range p.blocks {
+		if b.end() > low.end() {
+			low = b
+		}
+	}
+	return low
+}
+
+func (p *piece) held() bool {
+	return slices.ContainsFunc(p.blocks, func(b *block) bool { return b.held > 0 })
+}
+
+// shared is the deepest block that only this live state holds and that others need: something else hangs on it, or it
+// ends a static prefix that is in use. The root's when there is none.
+func (c *Cache) shared(l *live) *block {
+	b := l.tip
+	for b.parent != nil && !(b.exclusive() && (b.branches() || slices.Contains(c.statics, b.node) && (b.snap != nil || !b.tree().needs()))) {
+		b = b.parent
+	}
+	return b
+}
+
+// dead says whether v's eviction takes the rows of b away.
+func (v *victim) dead(b *block) bool {
+	switch {
+	case v.piece != nil:
+		return b.piece == v.piece && b.cover == 0 && b.tree().RowBytes > 0
+	case v.live != nil:
+		return b.exclusive() && b.end() > v.saved.end() && v.live.tip.on(b)
+	}
+	return false
+}
+
+// ready says whether b could still be restored without v.
+func (v *victim) ready(b *block) bool {
+	if b.parent == nil || !b.tree().needs() || b.snap != nil && v.snap != b {
+		return true
+	}
+	tips := b.idleTips()
+	if v.live != nil && v.live.tip == b {
+		tips--
+	}
+	return tips > 0
+}
+
+// top is the block from which on things change.
+func (v *victim) top() *block {
+	switch {
+	case v.snap != nil:
+		return v.snap
+	case v.piece != nil:
+		top := v.piece.low()
+		for _, b := range v.piece.blocks {
+			if v.dead(b) && b.end() < top.end() {
+				top = b
+			}
+		}
+		return top
+	}
+	top := v.live.tip
+	v.live.tip.up(v.live.tip.tree().base, func(b *block) {
+		if v.dead(b) {
+			top = b
+		}
+	})
+	return top
+}
+
+// appraise works out what an eviction frees and loses.
+func (c *Cache) appraise(v *victim) {
+	switch {
+	case v.snap != nil:
+		v.bytes = v.snap.snap.Bytes()
+	case v.piece != nil:
+		v.bytes = v.piece.bytes
+	case v.live != nil:
+		v.bytes = v.live.bytes
+		v.saved.up(v.saved.tree().base, func(b *block) {
+			if b.exclusive() {
+				v.bytes -= int64(len(b.node.edge)) * b.tree().RowBytes
+			}
+		})
+	}
+	top := v.top()
+	if top.parent == nil {
+		return
+	}
+	at := top.parent.nearest()
+	c.change(v, top, at, at, false)
+}
+
+// change adds up what the blocks from b down lose, and the bytes of what is gone with them. before and after are the
+// offsets that can be restored above b.
+func (c *Cache) change(v *victim, b *block, before, after int, dead bool) {
+	dead = dead || v.dead(b)
+	if b.ready() {
+		before = b.end()
+	}
+	if !dead && v.ready(b) {
+		after = b.end()
+	}
+	if before == after && !dead && (v.live == nil || !v.live.tip.on(b)) {
+		return // nothing below notices
+	}
+	v.loss += c.weight(b.node) * float64(before-after)
+	if dead {
+		if b.snap != nil {
+			v.bytes += b.snap.Bytes()
+		}
+		if p := b.piece; p != nil && p != v.piece && len(p.blocks) == 1 {
+			v.bytes += p.bytes
+		}
+	}
+	for _, child := range b.children {
+		c.change(v, child, before, after, dead)
+	}
+}
+
+// weight says how likely it is that somebody returns to the end of a node: more so the more often and the more lately
+// that happened.
+func (c *Cache) weight(n *node) float64 {
+	w := float64(1+n.uses) / float64(1+c.clock-n.used)
+	if n.side {
+		w /= 8
+	}
+	if slices.Contains(c.statics, n) {
+		w *= 1e6 // the static prefix of a recent session goes last
+	}
+	return w
+}
+
+// evict carries a decision out. On the worker.
+func (c *Cache) evict(v *victim) {
+	switch {
+	case v.snap != nil:
+		v.snap.node.lostState = true
+		c.counts.snaps++
+		c.dropSnap(v.snap, freeNow)
+		c.settle(v.snap, freeNow, true)
+	case v.piece != nil:
+		low := v.piece.low()
+		for _, b := range slices.Clone(v.piece.blocks) {
+			c.dropPiece(b, freeNow)
+		}
+		c.settle(low, freeNow, true)
+	default:
+		c.retire(v)
+	}
+}
+
+// retire copies out of a live state what others need of it, and frees it.
+func (c *Cache) retire(v *victim) {
+	l := v.live
+	if l.tip.tree().needs() && l.tip.snap == nil && l.tip.tips == 1 {
+		l.tip.node.lostState = true // it could be continued at its tip
+	}
+	var saved []*block
+	v.saved.up(v.saved.tree().base, func(b *block) {
+		if b.exclusive() {
+			saved = append(saved, b)
+		}
+	})
+	for _, b := range slices.Backward(saved) {
+		rows, err := l.state.CopyRows(b.start(), b.end())
+		if err != nil {
+			break // what it cannot save is lost with it
+		}
+		c.keepPiece(b, rows, rows.Bytes())
+	}
+	c.release(l, freeNow, true)
+}
