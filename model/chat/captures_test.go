@@ -10,8 +10,15 @@ import (
 )
 
 // capturesDir holds the requests that real agents sent; it is not part of the
-// repository.
-const capturesDir = "../../../shared/captures"
+// repository but stands beside it, or beside the folder of its worktrees.
+var capturesDir = func() string {
+	for _, up := range []string{"../../..", "../../../.."} {
+		if _, err := os.Stat(up + "/shared/captures"); err == nil {
+			return up + "/shared/captures"
+		}
+	}
+	return "../../../shared/captures"
+}()
 
 var templateFiles = map[string]string{"gemma4": "templates/gemma-4.jinja", "qwen3.6": "templates/qwen3.6.jinja"}
 

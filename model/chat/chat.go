@@ -73,6 +73,11 @@ func (t *Template) Render(in Input) (string, error) {
 
 // RenderContext is Render, given up when ctx ends.
 func (t *Template) RenderContext(ctx context.Context, in Input) (string, error) {
+	return t.render(ctx, in, nil)
+}
+
+// render runs the template; trace, when given, learns which input the text came from.
+func (t *Template) render(ctx context.Context, in Input, trace *jinja.Trace) (string, error) {
 	vars, err := in.vars()
 	if err != nil {
 		return "", err
@@ -81,7 +86,7 @@ func (t *Template) RenderContext(ctx context.Context, in Input) (string, error) 
 	if t.toolUse != nil && in.Tools != nil {
 		tmpl = t.toolUse
 	}
-	out, err := tmpl.Render(ctx, vars, jinja.Options{Limits: in.Limits, Now: in.Now})
+	out, err := tmpl.Render(ctx, vars, jinja.Options{Limits: in.Limits, Now: in.Now, Trace: trace})
 	if err != nil {
 		return "", fmt.Errorf("chat template: %w", err)
 	}
@@ -98,13 +103,13 @@ func (in *Input) vars() (*Dict, error) {
 		if m.dict == nil {
 			return nil, fmt.Errorf("chat template: message %d is empty", i)
 		}
-		messages[i] = m.prepared()
+		messages[i] = m.prepared().Marked(messageMark(i))
 	}
 	vars := jinja.NewDict(8)
 	vars.Set("messages", jinja.NewList(messages...))
 	vars.Set("tools", nil)
 	if in.Tools != nil {
-		vars.Set("tools", jinja.NewList(in.Tools...))
+		vars.Set("tools", markedTools(in.Tools, toolsMark(len(in.Messages))))
 	}
 	vars.Set("documents", nil)
 	vars.Set("add_generation_prompt", in.AddGenerationPrompt)

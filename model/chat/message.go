@@ -65,6 +65,38 @@ func (m Message) Role() string {
 	return s
 }
 
+// Text is the message's text: its content, or its text parts one after the other. ok is false when there are
+// parts of another kind, or the content is neither text nor a list.
+func (m Message) Text() (text string, ok bool) {
+	content, _ := m.Get("content")
+	switch c := content.(type) {
+	case nil:
+		return "", true
+	case string:
+		return c, true
+	case *jinja.List:
+		var b strings.Builder
+		ok = true
+		for _, it := range c.Items {
+			part, isDict := it.(*Dict)
+			if !isDict {
+				ok = false
+				continue
+			}
+			kind, _ := part.Get("type")
+			t, _ := part.Get("text")
+			s, isText := t.(string)
+			if !isText || kind != "text" && kind != nil {
+				ok = false
+				continue
+			}
+			b.WriteString(s)
+		}
+		return b.String(), ok
+	}
+	return "", false
+}
+
 func copyDict(d *Dict) *Dict {
 	c := jinja.NewDict(d.Len() + 1)
 	for i := range d.Len() {

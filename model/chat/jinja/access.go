@@ -11,6 +11,9 @@ func (x *attrExpr) eval(f *frame) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.trace != nil {
+		f.read(v, x.name)
+	}
 	return getAttr(v, x.name)
 }
 
@@ -22,6 +25,9 @@ func (x *itemExpr) eval(f *frame) (Value, error) {
 	k, err := x.key.eval(f)
 	if err != nil {
 		return nil, err
+	}
+	if f.trace != nil {
+		f.read(v, k)
 	}
 	return getItem(v, k)
 }

@@ -11,6 +11,9 @@ func newOutput() *strings.Builder { return &strings.Builder{} }
 func (x *constExpr) eval(*frame) (Value, error) { return x.val, nil }
 
 func (x *nameExpr) eval(f *frame) (Value, error) {
+	if f.trace != nil {
+		f.readName(x.name)
+	}
 	if v, ok := f.scope.lookup(x.name); ok {
 		return v, nil
 	}
@@ -231,6 +234,9 @@ func (x *filterExpr) applyOne(f *frame, in Value) (Value, error) {
 	a, err := x.args.eval(f)
 	if err != nil {
 		return nil, err
+	}
+	if f.trace != nil {
+		f.readWhole(in)
 	}
 	return f.callFilter(x.name, in, a)
 }

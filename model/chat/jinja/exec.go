@@ -18,10 +18,17 @@ func (f *frame) execAll(body []stmt) (signal, error) {
 func (s *dataStmt) exec(f *frame) (signal, error) { return sigNone, f.write(s.text) }
 
 func (s *outputStmt) exec(f *frame) (signal, error) {
+	if f.onMain() {
+		f.openOutput()
+		defer f.closeOutput()
+	}
 	for _, x := range s.xs {
 		v, err := x.eval(f)
 		if err != nil {
 			return sigNone, atLine(err, s.line)
+		}
+		if f.onMain() {
+			f.readWhole(v)
 		}
 		text, err := str(v)
 		if err == nil {
@@ -166,17 +173,9 @@ func (s *forStmt) loop(f *frame, v Value, depth int) error {
 	if s.recursive {
 		l.recurse = func(v Value) (Value, error) { return s.recurse(f, v, depth+1) }
 	}
-	for i, it := range items {
-		if err := f.charge(1); err != nil {
-			return err
-		}
+	for i := range items {
 		l.index = i
-		g := f.inner()
-		g.scope.vars = append(make([]binding, 0, 4), binding{"loop", l})
-		if err := g.assign(s.target, it); err != nil {
-			return atLine(err, s.line)
-		}
-		sig, err := g.execAll(s.body)
+		sig, err := s.once(f, l)
 		if err != nil {
 			return err
 		}
@@ -185,6 +184,24 @@ func (s *forStmt) loop(f *frame, v Value, depth int) error {
 		}
 	}
 	return nil
+}
+
+// once runs the body for one item.
+func (s *forStmt) once(f *frame, l *Loop) (signal, error) {
+	if err := f.charge(1); err != nil {
+		return sigNone, err
+	}
+	item := l.items[l.index]
+	if f.onMain() {
+		f.enter(item)
+		defer f.leave()
+	}
+	g := f.inner()
+	g.scope.vars = append(make([]binding, 0, 4), binding{"loop", l})
+	if err := g.assign(s.target, item); err != nil {
+		return sigNone, atLine(err, s.line)
+	}
+	return g.execAll(s.body)
 }
 
 // selected filters items by the loop's if.

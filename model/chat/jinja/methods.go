@@ -20,7 +20,12 @@ func method(v Value, name string) (*Func, bool) {
 		}
 	case *Dict:
 		if m, ok := dictMethods[name]; ok {
-			return &Func{name: name, call: func(_ *frame, a args) (Value, error) { return m(o, a) }}, true
+			return &Func{name: name, call: func(f *frame, a args) (Value, error) {
+				if f.trace != nil && name == "get" && len(a.pos) > 0 {
+					f.read(o, a.pos[0])
+				}
+				return m(o, a)
+			}}, true
 		}
 	case *List:
 		if m, ok := listMethods[name]; ok && o.isSequence() {

@@ -17,6 +17,7 @@ type Limits struct {
 type Options struct {
 	Limits Limits
 	Now    func() time.Time // clock of strftime_now; default time.Now
+	Trace  *Trace           // filled by the rendering; nil: not wanted
 }
 
 // Template is a parsed template, immutable and safe for concurrent use.
@@ -40,7 +41,10 @@ func Parse(src string) (*Template, error) {
 // Render runs the template over vars, the names that it sees. It returns ctx's
 // error when ctx ends first; any other error is an *Error.
 func (t *Template) Render(ctx context.Context, vars *Dict, opt Options) (string, error) {
-	r := &run{ctx: ctx, limits: opt.Limits.orDefault(), now: opt.Now}
+	r := &run{ctx: ctx, limits: opt.Limits.orDefault(), now: opt.Now, trace: opt.Trace, main: &strings.Builder{}}
+	if r.trace != nil {
+		r.trace.start()
+	}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -50,7 +54,7 @@ func (t *Template) Render(ctx context.Context, vars *Dict, opt Options) (string,
 			top.vars = append(top.vars, binding{name, vars.vals[i]})
 		}
 	}
-	f := &frame{run: r, scope: top, out: &strings.Builder{}}
+	f := &frame{run: r, scope: top, out: r.main}
 	if _, err := f.execAll(t.body); err != nil {
 		return "", err
 	}
@@ -77,6 +81,8 @@ type run struct {
 	now    func() time.Time
 	steps  int
 	nested int
+	trace  *Trace           // nil: none
+	main   *strings.Builder // the rendering's own output, not a macro's
 }
 
 // stepsPerPoll is how many steps pass between two looks at the context.

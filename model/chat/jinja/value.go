@@ -41,6 +41,7 @@ type List struct {
 	Items []Value
 	kind  listKind
 	spent bool // a generator that was read
+	mark  int  // for Trace; 0: none
 }
 
 // NewList returns a Python list of items, which it keeps.
@@ -81,6 +82,7 @@ type Func struct {
 type Dict struct {
 	keys, vals []Value
 	index      map[any]int // nil up to smallDict entries
+	mark       int         // for Trace; 0: none
 }
 
 // smallDict is the size up to which a linear search beats a map.
