@@ -117,8 +117,8 @@ func (t *Tokenizer) named(token string) (int32, bool) {
 // their ids; addSpecial also adds what tokenizer.json's post-processor puts
 // around a text (for Gemma: <bos>). Invalid UTF-8 is read as U+FFFD.
 func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int32, error) {
-	if at := strings.IndexByte(text, 0); at >= 0 {
-		return nil, fmt.Errorf("tokenizer: the text has a NUL character at byte %d, which the tokenizer library cannot take: remove it", at)
+	if err := checkNUL(text); err != nil {
+		return nil, err
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -134,6 +134,13 @@ func (t *Tokenizer) Encode(text string, addSpecial bool) ([]int32, error) {
 		ids[i] = int32(id)
 	}
 	return ids, nil
+}
+
+func checkNUL(text string) error {
+	if at := strings.IndexByte(text, 0); at >= 0 {
+		return fmt.Errorf("tokenizer: the text has a NUL character at byte %d, which the tokenizer library cannot take: remove it", at)
+	}
+	return nil
 }
 
 // mayVanish tells whether no ids at all is a possible answer: a text of white

@@ -13,9 +13,13 @@ const maxID = 1 << 22
 // addedToken is an entry of tokenizer.json's added_tokens: it is cut out of the
 // text before the model sees it. Special ones carry structure, not text.
 type addedToken struct {
-	ID      int32  `json:"id"`
-	Content string `json:"content"`
-	Special bool   `json:"special"`
+	ID         int32  `json:"id"`
+	Content    string `json:"content"`
+	Special    bool   `json:"special"`
+	Normalized bool   `json:"normalized"` // matched in the normalized text, not in the text as it is
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
 }
 
 // vocab is the part of tokenizer.json that decoding needs.
@@ -25,6 +29,7 @@ type vocab struct {
 	special []bool           // by id
 	added   map[string]int32 // added tokens by content: they win over the model's pieces
 	decode  decoder
+	split   *splitter // nil: a text's parts cannot be encoded apart
 
 	byPiece func() map[string]int32 // of the model's pieces, built when first asked for
 }
@@ -32,7 +37,7 @@ type vocab struct {
 // parseVocab reads the vocabulary, the added tokens and the decoder.
 func parseVocab(data []byte) (*vocab, error) {
 	v := &vocab{added: map[string]int32{}}
-	var decoderSpec []byte
+	var decoderSpec, preTokenizer []byte
 	var added []addedToken
 	s := &scanner{data: data}
 	err := s.object(func(key string) error {
@@ -50,8 +55,11 @@ func parseVocab(data []byte) (*vocab, error) {
 			return nil
 		default:
 			raw, err := s.raw()
-			if key == "decoder" {
+			switch key {
+			case "decoder":
 				decoderSpec = raw
+			case "pre_tokenizer":
+				preTokenizer = raw
 			}
 			return err
 		}
@@ -71,6 +79,7 @@ func parseVocab(data []byte) (*vocab, error) {
 	if v.decode, err = parseDecoder(decoderSpec); err != nil {
 		return nil, err
 	}
+	v.split = newSplitter(added, preTokenizer)
 	v.byPiece = sync.OnceValue(v.indexPieces)
 	return v, nil
 }
