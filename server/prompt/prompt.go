@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -33,15 +34,45 @@ type Prompt struct {
 	SHA256     string // of the ids, as little-endian int32
 
 	TemplateTime, TokenizeTime time.Duration
+
+	Spans []Span // cover IDs in order and without gaps
+	// Wanted are the offsets where state should be kept, ascending, each in (0, len(IDs)): see wanted.
+	Wanted []int
+	// StaticEnd is where the static prefix (system text and tools) ends, FirstUserEnd where the first user's message
+	// does: two prompts that agree up to there belong to one session. 0: there is none, or it could not be located.
+	StaticEnd, FirstUserEnd int
+	// Generation is where the opening of the answer begins; len(IDs) for a prompt without one.
+	Generation int
+
+	Spliced int // tokens that were generated in this conversation and put back as they were
+	Given   int // characters that the tokenizer was given; the rest was remembered
+
+	// What Remember needs: whether an answer can be put back at all, the key of the conversation, that of the conversation
+	// without its last message (zero: not to be used), the opening of the answer.
+	answerable bool
+	key, loose Key
+	head       []int32
+	messages   []chat.Message
 }
 
-// Assembler turns inputs into prompts for one model.
+// Assembler turns inputs into prompts for one model. It is safe for concurrent use, and must not be copied once used.
 type Assembler struct {
 	Tokenizer *tokenizer.Tokenizer
 	Template  *chat.Template // nil: conversations are refused
 	BOS, EOS  string         // the tokens' text, for the template
 	Vocab     int
+	Splice    Splice
+	Record    *Record // nil: one of DefaultRecordBytes, made when it is first needed
+	MemoBytes int64   // of remembered text pieces; 0: DefaultMemoBytes
+
+	once     sync.Once
+	memo     *tokenizer.Memo
+	reasoner reasoner
+	ends     []int32 // ids that end a generation
 }
+
+// DefaultMemoBytes holds the pieces of some two hundred prompts of 30,000 tokens that share little.
+const DefaultMemoBytes = 32 << 20
 
 // Errors of the client's making.
 var (
@@ -50,18 +81,30 @@ var (
 	ErrEmpty      = errors.New("the prompt is empty")
 )
 
+func (a *Assembler) setup() {
+	if a.Record == nil {
+		a.Record = NewRecord(DefaultRecordBytes, nil)
+	}
+	if a.MemoBytes == 0 {
+		a.MemoBytes = DefaultMemoBytes
+	}
+	a.memo = a.Tokenizer.NewMemo(a.MemoBytes)
+	a.reasoner = newReasoner(a.Tokenizer)
+	a.ends = a.Tokenizer.EOS()
+}
+
 // Assemble renders and tokenizes.
 func (a *Assembler) Assemble(ctx context.Context, in Input) (*Prompt, error) {
+	a.once.Do(a.setup)
 	p := &Prompt{}
 	var err error
 	switch {
 	case in.IDs != nil:
 		err = a.takeIDs(p, in.IDs)
 	case in.Messages != nil:
-		err = a.render(ctx, p, in)
+		err = a.converse(ctx, p, in)
 	default:
-		p.Characters = utf8.RuneCountInString(in.Raw)
-		err = a.tokenize(p, in.Raw, true)
+		err = a.takeText(p, in.Raw)
 	}
 	if err != nil {
 		return nil, err
@@ -81,36 +124,31 @@ func (a *Assembler) takeIDs(p *Prompt, ids []int32) error {
 	}
 	p.IDs = ids
 	p.Characters = utf8.RuneCountInString(a.Tokenizer.Decode(ids, false))
+	p.whole()
 	return nil
 }
 
-func (a *Assembler) render(ctx context.Context, p *Prompt, in Input) error {
-	switch {
-	case a.Template == nil:
-		return ErrNoTemplate
-	case len(in.Messages) == 0:
-		return ErrEmpty
-	case len(in.Tools) > 0 && !a.Template.SupportsTools():
-		return ErrNoTools
-	}
+// takeText tokenizes a raw text whole: nothing of it is remembered or put back.
+func (a *Assembler) takeText(p *Prompt, text string) error {
+	p.Characters = utf8.RuneCountInString(text)
 	start := time.Now()
-	text, err := a.Template.RenderContext(ctx, chat.Input{
-		Messages: in.Messages, Tools: in.Tools, AddGenerationPrompt: true,
-		EnableThinking: in.Thinking, Extra: in.Extra, BOS: a.BOS, EOS: a.EOS,
-	})
-	if err != nil {
-		return err
-	}
-	p.Characters = contents(in)
-	p.TemplateTime = time.Since(start)
-	return a.tokenize(p, text, false)
+	ids, err := a.Tokenizer.Encode(text, true)
+	p.IDs, p.TokenizeTime, p.Given = ids, time.Since(start), p.Characters
+	p.whole()
+	return err
 }
 
-func (a *Assembler) tokenize(p *Prompt, text string, special bool) error {
-	start := time.Now()
-	ids, err := a.Tokenizer.Encode(text, special)
-	p.IDs, p.TokenizeTime = ids, time.Since(start)
-	return err
+// whole lays out a prompt that is no conversation: one text, as if a user had sent it.
+func (p *Prompt) whole() {
+	n := len(p.IDs)
+	p.Generation = n
+	if n == 0 {
+		return
+	}
+	p.Spans = []Span{{Label: Message, Role: "user", End: n, Source: digest(appendIDs(nil, p.IDs))}}
+	if n > 1 {
+		p.Wanted = []int{n - 1} // a retry sends it whole, and one token is always computed
+	}
 }
 
 // contents counts the characters of all message contents and tool schemas.
@@ -155,11 +193,20 @@ func characters(v chat.Value) int {
 	}
 }
 
-func hash(ids []int32) string {
-	raw := make([]byte, 0, 4*len(ids))
+func appendIDs(b []byte, ids []int32) []byte {
 	for _, id := range ids {
-		raw = binary.LittleEndian.AppendUint32(raw, uint32(id))
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}
-	sum := sha256.Sum256(raw)
+	return b
+}
+
+func hash(ids []int32) string {
+	sum := sha256.Sum256(appendIDs(make([]byte, 0, 4*len(ids)), ids))
 	return hex.EncodeToString(sum[:])
+}
+
+// digest is a short hash for comparing what spans were made of.
+func digest(b []byte) uint64 {
+	sum := sha256.Sum256(b)
+	return binary.LittleEndian.Uint64(sum[:])
 }
