@@ -90,15 +90,19 @@ func divergedIn(t *tokenizer.Tokenizer, old, new Side, at int) string {
 		}
 		return templates
 	}
-	// The two have different things here. What changed is what only one of them has, and stands nearest.
-	cause, distance := Span{}, len(old.IDs)+len(new.IDs)
-	for _, side := range []struct{ here, there Side }{{new, old}, {old, new}} {
-		if s, ok := side.here.changed(side.there, at); ok && max(s.Start-at, 0) < distance {
-			cause, distance = s, max(s.Start-at, 0)
+	// The two have different things here. What changed is what only one of them has. Where that is so of both, a change
+	// of the static prefix is the cause, else what the new one has.
+	cause, found := new.changed(old, at)
+	if other, ok := old.changed(new, at); ok {
+		if !found || other.static() && !cause.static() {
+			cause = other
 		}
 	}
 	return cause.String()
 }
+
+// static tells whether a span is a client's part of the static prefix.
+func (s Span) static() bool { return s.Label == System || s.Label == Tools }
 
 // ofAnswer tells whether a span is an answer's, or the opening of one.
 func ofAnswer(s Span) bool {
@@ -127,7 +131,7 @@ func (s Side) changed(other Side, at int) (Span, bool) {
 		switch {
 		case !known:
 			return x, true
-		case x.Label != System && x.Label != Tools:
+		case !x.static():
 			return Span{}, false
 		}
 	}

@@ -168,23 +168,25 @@ func TestDiverge(t *testing.T) {
 			gemma, qwen  string // where they differ
 			withGenerate bool
 		}{
-			"system text":       {change: change(0, "You are a terse helper of few words."), in: "system", old: "many", new: "few"},
-			"no system text":    {change: func(in *Input) { in.Messages = in.Messages[1:] }, in: "system", old: "terse"},
-			"a tool's words":    {change: func(in *Input) { in.Tools = otherTools(t) }, in: "tools", old: "Run", new: "Execute"},
-			"a tool less":       {change: func(in *Input) { in.Tools = in.Tools[:1] }, in: "tools"},
-			"no tools":          {change: func(in *Input) { in.Tools = nil }, in: "tools"},
-			"first question":    {change: change(1, "Where is London?"), in: "message 1 user", old: "Paris", new: "London"},
-			"an answer":         {change: change(2, "In Texas, too."), in: "message 2 assistant", old: "France", new: "Texas"},
-			"last question":     {change: change(5, "And Madrid?"), in: "message 5 user", old: "Berlin", new: "Madrid"},
-			"a message gone":    {change: func(in *Input) { in.Messages = slices.Delete(in.Messages, 3, 5) }, in: "message 3 user", old: "Rome", new: "Berlin"},
-			"a message between": {change: func(in *Input) { in.Messages = slices.Insert(in.Messages, 3, messages(t, "[%s]", user("Hm."))...) }, in: "message 3 user", new: "Hm."},
-			"last dropped":      {change: func(in *Input) { in.Messages = append(in.Messages[:5], messages(t, "[%s]", said1("In Spain?"))...) }, gemma: "message 5 assistant", qwen: "thinking"},
-			"reasoning gone":    {change: func(in *Input) { in.Messages = append(in.Messages, messages(t, "[%s]", said1("On the Spree."))...) }, in: "thinking", withGenerate: true, splice: SpliceOff},
+			"system text":                 {change: change(0, "You are a terse helper of few words."), in: "system", old: "many", new: "few"},
+			"no system text":              {change: func(in *Input) { in.Messages = in.Messages[1:] }, in: "system", old: "terse"},
+			"a tool's words":              {change: func(in *Input) { in.Tools = otherTools(t) }, in: "tools", old: "Run", new: "Execute"},
+			"a tool less":                 {change: func(in *Input) { in.Tools = in.Tools[:1] }, in: "tools"},
+			"no tools and a new question": {change: func(in *Input) { in.Tools = nil; change(1, "And Madrid?")(in) }, in: "tools"},
+			"no tools":                    {change: func(in *Input) { in.Tools = nil }, in: "tools"},
+			"first question":              {change: change(1, "Where is London?"), in: "message 1 user", old: "Paris", new: "London"},
+			"an answer":                   {change: change(2, "In Texas, too."), in: "message 2 assistant", old: "France", new: "Texas"},
+			"last question":               {change: change(5, "And Madrid?"), in: "message 5 user", old: "Berlin", new: "Madrid"},
+			"a message gone":              {change: func(in *Input) { in.Messages = slices.Delete(in.Messages, 3, 5) }, in: "message 3 user", old: "Rome", new: "Berlin"},
+			"a message between":           {change: func(in *Input) { in.Messages = slices.Insert(in.Messages, 3, messages(t, "[%s]", user("Hm."))...) }, in: "message 3 user", new: "Hm."},
+			"last dropped":                {change: func(in *Input) { in.Messages = append(in.Messages[:5], messages(t, "[%s]", said1("In Spain?"))...) }, gemma: "message 5 assistant", qwen: "thinking"},
+			"reasoning gone":              {change: func(in *Input) { in.Messages = append(in.Messages, messages(t, "[%s]", said1("On the Spree."))...) }, in: "thinking", withGenerate: true, splice: SpliceOff},
 			"other tokens": {change: func(in *Input) {
 				in.Messages = append(in.Messages, messages(t, "[%s]", said1("On the Spree, rather wide."))...)
 			}, in: "retokenized", withGenerate: true, splice: SpliceOff},
-			"thinking on":  {change: func(in *Input) { in.Thinking = &on }, gemma: "template", qwen: "none"},
-			"thinking off": {change: func(in *Input) { in.Thinking = &off }, gemma: "none", qwen: "thinking"},
+			"thinking on":                    {change: func(in *Input) { in.Thinking = &on }, gemma: "template", qwen: "none"},
+			"thinking on and a new question": {change: func(in *Input) { in.Thinking = &on; change(5, "And Madrid?")(in) }, gemma: "template", qwen: "message 5 user"},
+			"thinking off":                   {change: func(in *Input) { in.Thinking = &off }, gemma: "none", qwen: "thinking"},
 		} {
 			a := assembler(t, family)
 			a.Splice = c.splice
@@ -247,4 +249,25 @@ func withoutThinking(t *testing.T, a *Assembler) *chat.Template {
 		t.Fatal(err)
 	}
 	return tmpl
+}
+
+// TestDivergeInTheOpening: the template opens an answer with words that it leaves out of the history.
+func TestDivergeInTheOpening(t *testing.T) {
+	tmpl, err := chat.Compile("{% for m in messages %}<|turn>{{ m.role }}\n{{ m.content }}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>assistant\nAnswer: {% endif %}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := assembler(t, "gemma4")
+	a.Template, a.Splice = tmpl, SpliceOff
+	in := Input{Messages: messages(t, "[%s]", user("Hi."))}
+	before := assemble(t, a, in)
+	old := a.Answered(before, sampled(t, a, "Hello."), chat.NewMessage("assistant", "Hello."))
+	in.Messages = append(in.Messages, messages(t, "[%s,%s]", said1("Hello."), user("More."))...)
+	after := assemble(t, a, in)
+	if d := Diverge(a.Tokenizer, old, after.Side(), common(old.IDs, after.IDs)); d.In != "template" {
+		t.Errorf("parted in %q: %q became %q", d.In, d.Old, d.New)
+	}
+	if d := Diverge(a.Tokenizer, before.Side(), Side{IDs: before.IDs[:5]}, 5); d.In != "" {
+		t.Errorf("a beginning parts in %q", d.In)
+	}
 }

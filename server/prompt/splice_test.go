@@ -158,3 +158,33 @@ func TestEchoesSplice(t *testing.T) {
 		}
 	}
 }
+
+// A template that prints the name on a tool's message prints the called function's, whether the client sent it, left
+// it out, or changed ids on the way.
+func TestToolNamesAreLookedUp(t *testing.T) {
+	tmpl, err := chat.Compile("{% for m in messages %}<|turn>{{ m.role }}{% if m.role == 'tool' %} {{ m.name }}{% endif %}\n{{ m.content }}<turn|>\n{% endfor %}{% if add_generation_prompt %}<|turn>assistant\n{% endif %}{{ '' if tools }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := assembler(t, "gemma4")
+	a.Template = tmpl
+	prompt := func(id, more string) *Prompt {
+		t.Helper()
+		in := Input{Messages: messages(t, `[%s,{"role":"assistant","content":"","tool_calls":[%s,%s]},{"role":"tool","tool_call_id":%s,"content":"r"%s}]`,
+			user("Hi."), callJSON("other", "read", "{}"), callJSON(id, "exec", "{}"), quote(id), more)}
+		p := assemble(t, a, in)
+		if v, ok := in.Messages[2].Get("name"); ok && !strings.Contains(more, fmt.Sprint(v)) {
+			t.Errorf("the client's message was changed")
+		}
+		return p
+	}
+	want := prompt("call_ab-12_XY.z", `,"name":"exec"`)
+	if text := a.Tokenizer.Decode(want.IDs, false); !strings.Contains(text, "tool exec") {
+		t.Fatalf("the prompt reads %q", text)
+	}
+	for name, got := range map[string]*Prompt{"left out": prompt("call_ab-12_XY.z", ""), "another id": prompt("callab12XYz", ""), "another name": prompt("x", `,"name":"read"`)} {
+		if got.SHA256 != want.SHA256 || got.key != want.key {
+			t.Errorf("%s: the prompt reads %q", name, a.Tokenizer.Decode(got.IDs, false))
+		}
+	}
+}
