@@ -11,6 +11,8 @@
 //  1. The text equals what transformers 5.23 renders from the same input, byte
 //     for byte: the order of a client's keys, the form of its numbers, spaces.
 //     testdata/vectors.json holds what Python gave.
+//     RenderParts gives the same text: it watches the template read, and puts
+//     nothing into what it reads.
 //  2. A Template is immutable and safe for concurrent use; Render never writes
 //     to its input.
 //  3. A failing template is an error that a client can read, never a panic and

@@ -25,5 +25,7 @@
 //     not valid as a whole it replaces every byte of the run, valid characters
 //     included. A stream that did so would have to hold back entire runs.
 //   - Ids outside the vocabulary decode to nothing, as in the library.
-//   - A Tokenizer may be used by any number of goroutines; a Stream by one.
+//   - A Memo's ids are Encode's, whatever it remembers or has forgotten.
+//   - A Tokenizer and a Memo may be used by any number of goroutines; a Stream
+//     by one.
 package tokenizer

@@ -152,6 +152,15 @@ func TestMemoGivesTheTailOnly(t *testing.T) {
 			t.Errorf("%s: the shared part has other ids", kind)
 		}
 		*given = 0
+		edited := "<turn>user\nan edited first message, quite as long as the others are</turn>\n" + base[strings.Index(base, "<turn>user\nquestion 1 "):] + "<turn>model\nanother tail</turn>\n"
+		third, err := m.Encode(edited)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, _ := tok.Encode(edited, false); *given == 0 || *given > 300 || !slices.Equal(third.IDs, want) {
+			t.Errorf("%s: for a new beginning and a new tail the library was given %d characters", kind, *given)
+		}
+		*given = 0
 		if again, err := m.Encode(base + tail + "<turn>model\n"); err != nil || *given != 0 || again.Given != 0 || !slices.Equal(again.IDs, second.IDs) {
 			t.Errorf("%s: the same prompt gave the library %d characters, %v", kind, *given, err)
 		}
