@@ -169,11 +169,18 @@ func TestACancelledTurnKeepsWhatItComputed(t *testing.T) {
 func TestStopTextsAndLimits(t *testing.T) {
 	fresh(t)
 	whole := ask(t, raw("The capital of France is", 12))
+	if n := len(whole.Prompt) + len(whole.IDs); len(whole.Prompt) != whole.Row.PromptTokens.Or(0) || whole.Computed != n-1 {
+		t.Errorf("at the limit %d ids were computed of %d + %d", whole.Computed, len(whole.Prompt), len(whole.IDs))
+	}
 	stop := raw("The capital of France is", 12)
 	stop.Stop = []string{"of the"}
 	cut := ask(t, stop)
 	if i := strings.Index(whole.Text, "of the"); i < 0 || cut.Text != whole.Text[:i] || cut.Finish != ledger.FinishStop {
 		t.Errorf("%q cut at a stop text gave %q (%s)", whole.Text, cut.Text, cut.Finish)
+	}
+	// The step behind the last token was on its way.
+	if n := len(cut.Prompt) + len(cut.IDs); cut.Computed != n {
+		t.Errorf("behind a stop text %d ids were computed of %d + %d", cut.Computed, len(cut.Prompt), len(cut.IDs))
 	}
 }
 

@@ -33,8 +33,12 @@ type Event struct {
 type Result struct {
 	Text   string
 	IDs    []int32 // generated, the end token included
-	Finish ledger.FinishReason
-	Row    ledger.Row
+	Prompt []int32 // the prompt's ids; shared, not to be changed
+	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
+	// was on its way already. 0: the state is gone.
+	Computed int
+	Finish   ledger.FinishReason
+	Row      ledger.Row
 	// Host is the part of decode_ms in which the worker built steps and sent them out; Wait that in which it waited
 	// for a token. They overlap with what the device does.
 	Host, Wait time.Duration

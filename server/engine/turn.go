@@ -113,7 +113,7 @@ func (t *turn) assemble(ctx context.Context) error {
 	if err != nil {
 		return promptError(err)
 	}
-	t.prompt = p
+	t.prompt, t.result.Prompt = p, p.IDs
 	room := t.model.Context - len(p.IDs)
 	if room < 1 {
 		return tooLong(len(p.IDs), t.model.Context)
@@ -209,6 +209,7 @@ func (t *turn) commit() {
 	} else {
 		entry := &kvcache.Entry{IDs: ids, State: t.state, Session: t.session(), Turn: t.row.TurnID, Prompt: len(t.prompt.IDs)}
 		t.row.StoredTokens = ledger.Some(len(t.fed))
+		t.result.Computed = len(ids)
 		e.mu.Lock()
 		unused = t.model.live.Put(entry)
 		e.mu.Unlock()

@@ -24,7 +24,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, f.whole(h, res.Text, finish(res), newUsage(res, c.ledger)))
+	return wire.WriteJSON(w, http.StatusOK, f.whole(h, res.Text, finish(res), newUsage(res, c)))
 }
 
 // stream answers while the turn runs. Until the first event an error still has a status; then it cuts the
@@ -53,8 +53,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, 
 func finishStream(s *wire.Stream, c *call, f format, h head, res *engine.Result) error {
 	reason := finish(res)
 	last := []any{f.piece(h, "", &reason)}
-	if c.usage || c.ledger {
-		last = append(last, f.usage(h, newUsage(res, c.ledger)))
+	if c.usage || c.ledger || c.ids {
+		last = append(last, f.usage(h, newUsage(res, c)))
 	}
 	if err := s.Send(last...); err != nil {
 		return fmt.Errorf("%w: %w", wire.ErrCut, err)
@@ -80,15 +80,28 @@ type promptDetails struct {
 
 // extension is reprise's own addition, on request.
 type extension struct {
-	Row ledger.Row `json:"row"`
+	Row *ledger.Row   `json:"row,omitempty"`
+	IDs *extensionIDs `json:"ids,omitempty"`
 }
 
-func newUsage(res *engine.Result, withRow bool) *usage {
+type extensionIDs struct {
+	Prompt    []int32 `json:"prompt"`
+	Generated []int32 `json:"generated"`
+	Computed  int     `json:"computed"` // of both together, what entered the model
+}
+
+func newUsage(res *engine.Result, c *call) *usage {
 	row := &res.Row
 	u := &usage{Prompt: row.PromptTokens.Or(0), Completion: row.GeneratedTokens.Or(0), Details: promptDetails{row.LookupHitTokens.Or(0)}}
 	u.Total = u.Prompt + u.Completion
-	if withRow {
-		u.Reprise = &extension{res.Row}
+	if c.ledger || c.ids {
+		u.Reprise = &extension{}
+	}
+	if c.ledger {
+		u.Reprise.Row = &res.Row
+	}
+	if c.ids {
+		u.Reprise.IDs = &extensionIDs{Prompt: res.Prompt, Generated: res.IDs, Computed: res.Computed}
 	}
 	return u
 }

@@ -2,6 +2,7 @@ package openai_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -142,6 +143,30 @@ func TestRowOnRequest(t *testing.T) {
 			t.Errorf("the last events are %v", got)
 		}
 	})
+}
+
+// TestIDsOnRequest asks for the ids: with them, without them, and without the row.
+func TestIDsOnRequest(t *testing.T) {
+	e := wiretest.New(func(_ context.Context, e *wiretest.Engine, req engine.Request, _ func(engine.Event) error) (*engine.Result, error) {
+		res := e.Finish(req, "Hi", 2)
+		res.Prompt, res.IDs, res.Computed = []int32{2, 70, 71}, []int32{72, 1}, 4
+		return res, nil
+	})
+	h := serve(t, e)
+	for fields, want := range map[string]string{
+		`"reprise": {"ids": true}`:                 `{"computed":4,"generated":[72,1],"prompt":[2,70,71]}`,
+		`"reprise": {"ids": true, "ledger": true}`: `{"computed":4,"generated":[72,1],"prompt":[2,70,71]}`,
+		`"reprise": {"ledger": true}`:              `null`,
+	} {
+		_, got := do(t, h, request("POST", chatPath, with(fields)))
+		ids, err := json.Marshal(at(got, "usage", "reprise", "ids"))
+		if err != nil || string(ids) != want {
+			t.Errorf("%s: ids %s, want %s", fields, ids, want)
+		}
+		if row := at(got, "usage", "reprise", "row"); (row != nil) != strings.Contains(fields, "ledger") {
+			t.Errorf("%s: row %v", fields, row)
+		}
+	}
 }
 
 // TestErrorBeforeTheStream: until an event is out, the status tells.

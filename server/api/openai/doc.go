@@ -12,5 +12,7 @@
 //   - tool_choice "none" leaves the tools out of the prompt. Calls are not parsed yet: their text is content.
 //   - Fields outside the API are an error that names them, as are those whose effect does not exist here; the ones
 //     that real clients send and that can have no effect on one local model are accepted (see accepted).
-//   - usage carries reprise.row, the turn's ledger row, when the request asks for it.
+//   - usage carries reprise.row, the turn's ledger row, when the request asks for it; and reprise.ids, for measuring
+//     and debugging, when it has "reprise": {"ids": true}: prompt and generated ids, and how many of both together
+//     entered the model.
 package openai

@@ -17,6 +17,7 @@ type call struct {
 	stream bool
 	usage  bool // a stream ends with usage
 	ledger bool // usage carries the row
+	ids    bool // usage carries the ids
 }
 
 // common takes the fields that both endpoints know. The caller takes its own before it refuses the unknown ones.
@@ -121,6 +122,7 @@ func (c *call) extension(o *wire.Object, h http.Header) {
 	if on, ok := own.Bool("ledger"); ok {
 		c.ledger = on
 	}
+	c.ids, _ = own.Bool("ids")
 	if reuse, ok := own.Bool("reuse"); ok {
 		c.NoReuse = !reuse
 	}
