@@ -15,11 +15,11 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Measures: speed at context frontiers, alone and beside other runners",
-		Example: "  reprise bench speed --prompt 512,2048 --gen 128",
+		Short:   "Measures: an agent's loop; speed at context frontiers, alone and beside other runners",
+		Example: "  reprise bench loop --profile local --turns 12\n  reprise bench speed --prompt 512,2048 --gen 128",
 	}
-	group(cmd, map[string]int{"loop": 6, "agents": 10, "compare": 10, "init": 10, "replay": 10})
-	cmd.AddCommand(newBenchSpeed(), newBenchPeers())
+	group(cmd, map[string]int{"agents": 10, "compare": 10, "init": 10, "replay": 10})
+	cmd.AddCommand(newBenchLoop(), newBenchSpeed(), newBenchPeers())
 	return cmd
 }
 

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"reprise/cmd/internal/console"
+	"reprise/cmd/internal/load"
+	"reprise/cmd/internal/loop"
+	"reprise/cmd/internal/version"
+	"reprise/kvcache/ledger/footprint/machine"
+	"reprise/model/hub"
+	"reprise/server/api"
+	"reprise/server/engine"
+)
+
+// loopFlags are those of `reprise bench loop`.
+type loopFlags struct {
+	engineFlags
+	loop.Options
+	url, key, out      string
+	dry, check, asJSON bool
+}
+
+func newBenchLoop() *cobra.Command {
+	f := loopFlags{Options: loop.Defaults()}
+	cmd := &cobra.Command{
+		Use:   "loop [flags]",
+		Short: "The 50-turn loop: what every turn reused, recomputed, and could have reused",
+		Long: "Sends an agent's conversation turn by turn to a server on a free loopback port, or to --url, and writes turns.csv, trace.jsonl and\n" +
+			"summary.json. The ceiling is computed from the run's own token ids.",
+		Example: "  reprise bench loop --profile local --turns 12 --out runs/local\n  reprise bench loop --profile kimi-k26-gb200-openclaw --dry-run",
+		Args:    exactly(0, "no argument"),
+		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	f.addModel(cmd)
+	f.add(cmd)
+	f.addTemplate(cmd)
+	fs := cmd.Flags()
+	var names []string
+	for _, p := range loop.Profiles {
+		names = append(names, p.Name)
+	}
+	fs.StringVar(&f.Profile, "profile", f.Profile, "`"+strings.Join(names, "|")+"`: how long the prompts are")
+	fs.Float64Var(&f.Scale, "scale", f.Scale, "prompts `F` times as long as the profile says")
+	fs.IntVar(&f.Turns, "turns", f.Turns, "the first `N` turns of the profile's 50")
+	fs.StringVar(&f.Layout, "layout", f.Layout, "`stable|moving|ephemeral`: the prompt only grows; documents and tool outputs change places; the last message is gone from the next prompt")
+	fs.StringVar(&f.Session, "session", f.Session, "`resumed|fresh`: one conversation, or every turn a new one")
+	fs.StringVar(&f.Assistant, "assistant", f.Assistant, "`generated|scripted`: echo the model's answers, or replay fixture answers in their place")
+	marked(cmd, inAssemble, "profile", "scale", "turns", "layout", "session", "assistant")
+	fs.BoolVar(&f.NoReuse, "no-reuse", false, "look up and count, but compute everything")
+	marked(cmd, inPlan, "no-reuse")
+	fs.IntVar(&f.MaxTokens, "max-tokens", 0, "most tokens of an answer; 0 is the profile's: 4 for local, 16 for the others")
+	marked(cmd, inDecode, "max-tokens")
+	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
+	fs.StringVar(&f.key, "api-key", "", "the `KEY` for --url; $"+keyVariable+" when not given")
+	fs.StringVar(&f.Engine, "engine", f.Engine, "whose counters fill the columns: `reprise`")
+	marked(cmd, inServer, "url", "api-key", "engine")
+	fs.StringVar(&f.out, "out", "", "the run's `DIR`; runs/PROFILE/VARIANT when not given (a dry run then writes nothing)")
+	fs.BoolVar(&f.dry, "dry-run", false, "make the prompts and their sizes only; no model runs")
+	fs.BoolVar(&f.check, "check", false, "fail when the run breaks an identity, the oracle disagrees, a size is off, or reuse stays below 99 % of the ceiling")
+	fs.BoolVar(&f.asJSON, "json", false, "print the summary as an object")
+	marked(cmd, inOutput, "out", "dry-run", "check", "json")
+	return cmd
+}
+
+func (f *loopFlags) run(c *cobra.Command) error {
+	if err := f.Check(); err != nil {
+		var later *loop.LaterError
+		if errors.As(err, &later) {
+			return fmt.Errorf("%s %w", c.CommandPath(), err)
+		}
+		return &usageError{err}
+	}
+	if f.out == "" && !f.dry {
+		f.out = filepath.Join("runs", f.Profile, f.Variant())
+	}
+	ctx, stop := interruptible(c.Context())
+	defer stop()
+	r := &loop.Run{Options: f.Options, Out: f.out}
+	if !f.asJSON {
+		r.Progress = func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) }
+	}
+	done, err := f.connect(ctx, c, r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := r.Do(ctx)
+	if s == nil {
+		return err
+	}
+	return errors.Join(f.report(c, s), err)
+}
+
+// report prints the summary, and makes an error of its problems when they were to be checked.
+func (f *loopFlags) report(c *cobra.Command, s *loop.Summary) error {
+	var err error
+	if f.asJSON {
+		err = console.WriteJSON(c.OutOrStdout(), s)
+	} else {
+		err = s.WriteText(c.OutOrStdout())
+	}
+	if err == nil && f.out != "" {
+		fmt.Fprintf(c.ErrOrStderr(), "%s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, f.out)
+	}
+	if err == nil && f.check && s.Status == "complete" && len(s.Problems) > 0 {
+		err = fmt.Errorf("--check: %s; %d problems in all, see above", s.Problems[0], len(s.Problems))
+	}
+	return err
+}
+
+// connect gives the run its server: none, the one at --url, or one in this process.
+func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
+	own := f.ofTheEngine(c)
+	switch {
+	case f.dry && (f.url != "" || f.check || own != ""):
+		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --check and the engine's flags")
+	case f.dry:
+		return func() {}, nil
+	case f.url == "" && f.key != "":
+		return nil, usagef("--api-key is for the server at --url: name it, or leave the key out")
+	case f.url == "":
+		return f.open(ctx, c, r)
+	case own != "":
+		return nil, usagef("%s with --url: the server has its own; leave it out, or leave out --url", own)
+	}
+	key := f.key
+	if key == "" {
+		key = os.Getenv(keyVariable)
+	}
+	s, err := loop.Dial(ctx, f.url, key)
+	if err != nil {
+		return nil, err
+	}
+	r.Server, r.Facts = s, loop.Facts{Model: s.Model.ID, Runtime: "reprise's server at " + s.URL}
+	if here(s.URL) {
+		if m, err := machine.Read(); err == nil {
+			r.Facts.Machine = &m
+		}
+	}
+	return func() {}, nil
+}
+
+// ofTheEngine is a flag that was given and means the engine in this process, "" when none was.
+func (f *loopFlags) ofTheEngine(c *cobra.Command) (name string) {
+	c.Flags().Visit(func(flag *pflag.Flag) {
+		if p := flag.Annotations[phaseKey]; len(p) == 1 && p[0] == string(inLoad) || flag.Name == "chat-template" {
+			name = "--" + flag.Name
+		}
+	})
+	return name
+}
+
+// here says whether a URL leads to this machine.
+func here(server string) bool {
+	u, err := url.Parse(server)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// open loads the model and serves it on a free port: the way that an agent's requests take.
+func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
+	if err := writable(f.out); err != nil {
+		return nil, err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	e, err := load.Open(ctx, opts, c.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			e.Close()
+		}
+	}()
+	if most := f.Longest(); most > e.Model().Context {
+		return nil, fmt.Errorf("the longest prompt has about %s tokens and the context is %s: raise --ctx, or take a smaller --scale or fewer --turns", console.Count(most), console.Count(e.Model().Context))
+	}
+	s, err := api.NewServer(api.Options{Engine: e, Addr: "127.0.0.1:0"})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	if r.Server, err = loop.Dial(ctx, s.URL(), ""); err != nil {
+		return nil, err
+	}
+	r.Facts, err = facts(e)
+	return func() {
+		limit, cancel := context.WithTimeout(context.Background(), closing)
+		defer cancel()
+		_ = s.Close(limit) // the run is over or was cut; its files say which
+		e.Close()
+	}, err
+}
+
+// writable finds a folder that cannot be written before seconds are spent on loading.
+func writable(dir string) error {
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(dir, ".probe-*"); err == nil {
+			err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("--out %s cannot be written: %w", dir, err)
+	}
+	return nil
+}
+
+// facts are what the engine says of itself.
+func facts(e *engine.Engine) (loop.Facts, error) {
+	m := e.Model()
+	computer, err := machine.Read()
+	if err != nil {
+		return loop.Facts{}, err
+	}
+	info := m.Info()
+	return loop.Facts{
+		Model: m.Name, Quantization: quantization(m.Config), Machine: &computer,
+		Runtime: fmt.Sprintf("%s, %s device, %v, prefill grid %d, template %s", version.Read(), e.Worker().Device(), info.Dtype, m.Grid(), m.TemplateName),
+		Decode:  func(ids []int32) string { return m.Tokenizer.Decode(ids, false) },
+	}, nil
+}
+
+func quantization(c *hub.Config) string {
+	q := c.Quantization
+	if q == nil {
+		return "none, " + c.DType
+	}
+	text := fmt.Sprintf("%d bit, groups of %d, %s", q.Bits, q.GroupSize, q.Mode)
+	if n := len(q.Overrides); n > 0 {
+		text += fmt.Sprintf(", %d modules otherwise", n)
+	}
+	return text
+}

@@ -1,0 +1,175 @@
+package loop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"reprise/kvcache/ledger"
+)
+
+// Reprise is a reprise server, in this process or elsewhere, spoken to over HTTP as an agent does.
+type Reprise struct {
+	URL   string // of the server, without /v1
+	Key   string // "": none
+	Model ModelInfo
+}
+
+// ModelInfo is what /v1/models says.
+type ModelInfo struct {
+	ID       string  `json:"id"`
+	Context  int     `json:"context_length"`
+	OwnedBy  string  `json:"owned_by"`
+	Template *string `json:"chat_template"`
+}
+
+// Dial asks a server for its model.
+func Dial(ctx context.Context, url, key string) (*Reprise, error) {
+	s := &Reprise{URL: strings.TrimSuffix(strings.TrimRight(url, "/"), "/v1"), Key: key}
+	res, err := s.send(ctx, http.MethodGet, "/v1/models", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var list struct {
+		Data []ModelInfo `json:"data"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) == 0 {
+		return nil, fmt.Errorf("%s names no model in /v1/models (%v): is it an OpenAI-compatible server?", s.URL, err)
+	}
+	s.Model = list.Data[0]
+	switch {
+	case s.Model.OwnedBy != "reprise":
+		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): %w", s.URL, s.Model.OwnedBy, &LaterError{"reading other engines' counters (--engine)", 10})
+	case s.Model.Template == nil:
+		return nil, fmt.Errorf("the model %s has no chat template, and the loop is a conversation: serve it with --chat-template", s.Model.ID)
+	}
+	return s, nil
+}
+
+// event is a piece of a streamed answer.
+type event struct {
+	Choices []struct {
+		Delta struct {
+			Content string `json:"content"`
+		} `json:"delta"`
+	} `json:"choices"`
+	Usage *struct {
+		Reprise struct {
+			Row *ledger.Row `json:"row"`
+			IDs *struct {
+				Prompt    []int32 `json:"prompt"`
+				Generated []int32 `json:"generated"`
+				Computed  int     `json:"computed"`
+			} `json:"ids"`
+		} `json:"reprise"`
+	} `json:"usage"`
+}
+
+// Turn streams one answer.
+func (s *Reprise) Turn(ctx context.Context, p *Prompt, o *Options) (*Answer, error) {
+	start := time.Now()
+	res, err := s.send(ctx, http.MethodPost, "/v1/chat/completions", map[string]any{
+		"model": s.Model.ID, "messages": p.Messages, "tools": p.Tools, "max_tokens": o.MaxTokens, "temperature": 0,
+		"stream": true, "reprise": map[string]bool{"ledger": true, "ids": true, "reuse": !o.NoReuse},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	a := &Answer{}
+	var text strings.Builder
+	seen := false
+	done, err := events(res.Body, func(ev *event) {
+		for _, c := range ev.Choices {
+			if c.Delta.Content != "" && a.FirstToken == 0 {
+				a.FirstToken = time.Since(start)
+			}
+			text.WriteString(c.Delta.Content)
+		}
+		if u := ev.Usage; u != nil && u.Reprise.Row != nil && u.Reprise.IDs != nil {
+			seen = true
+			a.Row, a.Prompt, a.Generated, a.Computed = *u.Reprise.Row, u.Reprise.IDs.Prompt, u.Reprise.IDs.Generated, u.Reprise.IDs.Computed
+		}
+	})
+	a.Text = text.String()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", s.URL, err)
+	case !done:
+		return nil, fmt.Errorf("%s broke off in the middle of an answer", s.URL)
+	case !seen:
+		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", s.URL)
+	}
+	return a, nil
+}
+
+// events reads a stream and says whether its end mark came.
+func events(body io.Reader, each func(*event)) (done bool, err error) {
+	in := bufio.NewReaderSize(body, 64<<10)
+	for {
+		line, err := in.ReadBytes('\n') // the last event of a long prompt is a megabyte of ids
+		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
+			data = bytes.TrimSpace(data)
+			if string(data) == "[DONE]" {
+				return true, nil
+			}
+			var ev event
+			if bad := json.Unmarshal(data, &ev); bad != nil {
+				return false, fmt.Errorf("not an event: %w", bad)
+			}
+			each(&ev)
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// send makes a request and returns its answer when the status is 200.
+func (s *Reprise) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var in io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, in)
+	if err != nil {
+		return nil, fmt.Errorf("--url: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if s.Key != "" {
+		req.Header.Set("Authorization", "Bearer "+s.Key)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from the server: %w", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res, nil
+	}
+	defer res.Body.Close()
+	raw, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came of it says why
+	var said struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(raw, &said) != nil || said.Error.Message == "" {
+		said.Error.Message = strings.TrimSpace(string(raw))
+	}
+	return nil, fmt.Errorf("%s%s: %s: %s", s.URL, path, res.Status, said.Error.Message)
+}

@@ -1,0 +1,130 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"reprise/cmd/internal/console"
+	"reprise/kvcache/ledger"
+)
+
+// Run is one run of the loop.
+type Run struct {
+	Options  Options
+	Server   Server // nil: a dry run, in which no model answers
+	Facts    Facts
+	Out      string            // the folder of its files; "": none are written
+	Progress func(text string) // a line a turn; may be nil
+}
+
+// Do sends the turns and sums them up. Whatever happens, the files on disk are whole, and the summary of a run that was
+// cut off says so; Do then returns both the summary and why.
+func (r *Run) Do(ctx context.Context) (*Summary, error) {
+	if err := r.Options.Check(); err != nil {
+		return nil, err
+	}
+	b, err := newBuilder(r.Options)
+	if err != nil {
+		return nil, err
+	}
+	t := &tally{opts: r.Options, facts: r.Facts, dry: r.Server == nil}
+	f, err := create(r.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	// Until the last turn is in it, the summary says what a reader should know if nothing follows.
+	if err := f.summary(t.summary("the run was cut off before its first turn ended")); err != nil {
+		return nil, fmt.Errorf("--out %s cannot be written: %w", r.Out, err)
+	}
+	answer := ""
+	for turn := 1; turn <= r.Options.Turns; turn++ {
+		record, err := r.turn(ctx, b, answer)
+		if err != nil {
+			err = fmt.Errorf("turn %d of %d: %w", turn, r.Options.Turns, cancelled(err))
+			s := t.summary(err.Error())
+			return s, errors.Join(err, f.summary(s))
+		}
+		answer = record.Answer
+		t.cuts = b.cuts
+		if err := f.add(record); err != nil {
+			return t.summary(err.Error()), err
+		}
+		t.add(*record)
+		if r.Progress != nil {
+			r.Progress(told(record, r.Options.Turns))
+		}
+		if err := f.summary(t.summary(fmt.Sprintf("the run was cut off behind turn %d of %d", turn, r.Options.Turns))); err != nil {
+			return nil, err
+		}
+	}
+	s := t.summary("")
+	return s, errors.Join(f.summary(s), f.close())
+}
+
+// turn makes one prompt and has it answered.
+func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, error) {
+	p, err := b.next(answer)
+	if err != nil {
+		return nil, err
+	}
+	record := &Record{Turn: p.Turn, Conversation: p.Conversation, Line: p.Line, Characters: p.Characters}
+	if r.Server == nil {
+		return record, r.pretend(ctx, b, p, record)
+	}
+	a, err := r.Server.Turn(ctx, p, &r.Options)
+	if err != nil {
+		return nil, err
+	}
+	record.Answer, record.Row = a.Text, a.Row
+	record.Prompt, record.Generated, record.Computed = a.Prompt, a.Generated, a.Computed
+	if a.FirstToken > 0 {
+		ms := float64(a.FirstToken.Microseconds()) / 1e3
+		record.ClientTTFT = &ms
+	}
+	if r.Facts.Decode != nil && len(a.Prompt) > 0 {
+		n := runes(r.Facts.Decode(a.Prompt)) - p.Characters
+		record.Markup = &n
+	}
+	return record, nil
+}
+
+// pretend stands in for an answer in a dry run.
+func (r *Run) pretend(ctx context.Context, b *builder, p *Prompt, record *Record) error {
+	record.Answer = b.standIn()
+	record.Row = ledger.Row{
+		TurnID: fmt.Sprintf("dry_%02d", p.Turn), SessionID: p.Conversation, Time: time.Now().UTC(), Purpose: ledger.PurposeTurn,
+		PromptTokensEst: ledger.Some(p.Estimated()),
+	}
+	record.Row.Note(ledger.Estimated, "prompt_tokens_est")
+	return ctx.Err()
+}
+
+// cancelled says it in words when somebody ended the run.
+func cancelled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("cancelled (%w)", err)
+	}
+	return err
+}
+
+// told is a turn in one line.
+func told(r *Record, of int) string {
+	row := &r.Row
+	text := fmt.Sprintf("turn %d of %d: %s tokens estimated", r.Turn, of, console.Count(r.Estimated()))
+	n, ok := row.PromptTokens.Get()
+	if !ok {
+		return text
+	}
+	text += fmt.Sprintf(", %s counted: %s reused, %s recomputed, %s new", console.Count(n), console.Count(row.LookupHitTokens.Or(0)),
+		console.Count(row.RecomputeTokens.Or(0)), console.Count(row.NewTokens.Or(0)))
+	if d, ok := row.DisplacedTokens.Get(); ok {
+		text += fmt.Sprintf(" (%s displaced)", console.Count(d))
+	}
+	if ms, ok := row.TTFTMs.Get(); ok {
+		text += ", first token after " + console.Millis(ms)
+	}
+	return text
+}

@@ -1,0 +1,24 @@
+package loop
+
+import (
+	"context"
+	"time"
+
+	"reprise/kvcache/ledger"
+)
+
+// Server answers turns. The one of this package speaks to reprise; those of other engines fill the row from their own
+// counters and leave null what these do not tell.
+type Server interface {
+	Turn(ctx context.Context, p *Prompt, o *Options) (*Answer, error)
+}
+
+// Answer is a finished turn as the client saw it.
+type Answer struct {
+	Text       string
+	FirstToken time.Duration // from the request to the first piece of text, as the client saw it; 0: none came
+	Row        ledger.Row
+	// The ids, where the server shows them; without them there is no ceiling.
+	Prompt, Generated []int32
+	Computed          int
+}
