@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -60,6 +60,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
+		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check",
 		"reprise doctor":        "json",
 		"reprise models import": "dialect out",
 	}

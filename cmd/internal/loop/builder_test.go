@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -353,8 +354,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		o := Defaults()
 		tt.change(&o)
 		err := o.Check()
-		_, later := err.(*LaterError)
-		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) || later != tt.later {
+		var later *LaterError
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) || errors.As(err, &later) != tt.later {
 			t.Errorf("%v, want %q", err, tt.want)
 		}
 	}

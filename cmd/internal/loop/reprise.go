@@ -41,8 +41,11 @@ func Dial(ctx context.Context, url, key string) (*Reprise, error) {
 	var list struct {
 		Data []ModelInfo `json:"data"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil || len(list.Data) == 0 {
-		return nil, fmt.Errorf("%s names no model in /v1/models (%v): is it an OpenAI-compatible server?", s.URL, err)
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
+		return nil, fmt.Errorf("%s/v1/models is no list of models (%w): is it an OpenAI-compatible server?", s.URL, err)
+	}
+	if len(list.Data) == 0 {
+		return nil, fmt.Errorf("%s names no model in /v1/models", s.URL)
 	}
 	s.Model = list.Data[0]
 	switch {

@@ -34,7 +34,7 @@ func (r *Run) Do(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.close()
+	defer func() { _ = f.close() }() // of a run that was cut; otherwise it is closed already
 	// Until the last turn is in it, the summary says what a reader should know if nothing follows.
 	if err := f.summary(t.summary("the run was cut off before its first turn ended")); err != nil {
 		return nil, fmt.Errorf("--out %s cannot be written: %w", r.Out, err)

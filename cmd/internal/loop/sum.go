@@ -24,6 +24,19 @@ func (s Sum) MarshalJSON() ([]byte, error) {
 	return json.Marshal(s.n)
 }
 
+// UnmarshalJSON reads a number or null.
+func (s *Sum) UnmarshalJSON(b []byte) error {
+	var n *int
+	if err := json.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	*s = Sum{unknown: n == nil}
+	if n != nil {
+		s.n = *n
+	}
+	return nil
+}
+
 // sumOf adds up a field.
 func sumOf(rows []Record, field func(*Record) ledger.Opt[int]) Sum {
 	var s Sum

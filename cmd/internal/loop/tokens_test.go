@@ -64,7 +64,7 @@ func TestDisplacedByLayout(t *testing.T) {
 	encode := encoder(t)
 	for _, profile := range []string{"local", "16gb-max-mlx-observability"} {
 		for _, layout := range []string{Stable, Moving, Ephemeral} {
-			list, _ := prompts(t, options(t, profile, func(o *Options) { o.Layout = layout }), nil)
+			list, _ := prompts(t, options(t, profile, func(o *Options) { o.Layout, o.Turns = layout, 20 }), nil)
 			var o oracle.Oracle
 			fresh, displaced := 0, 0
 			for i, p := range list {
