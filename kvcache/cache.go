@@ -36,6 +36,7 @@ type Cache struct {
 	lives    []*live
 	active   []*Plan
 	sessions map[string]*session
+	sieve    sieve   // the runs in all sessions' texts, and perhaps some of forgotten ones
 	statics  []*node // ends of the static prefixes that were used last, newest first
 	alphabet alphabet
 
@@ -103,6 +104,7 @@ func (c *Cache) Clear(all bool) {
 	}
 	if all {
 		clear(c.sessions)
+		c.sieve = sieve{}
 	}
 }
 

@@ -1,6 +1,8 @@
 package kvcache
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 )
@@ -13,7 +15,7 @@ const runLength = 32
 type history struct {
 	ids   []atom            // pieces of sequences, with a separator between them
 	index map[uint32]uint32 // a run's key, or one of the next → where it begins in ids
-	sieve []uint64          // a bit for every key: most runs that are not there need no look into the index
+	sieve sieve             // the runs' keys: most runs that are not there need no look into the index
 }
 
 // separator is no atom: no run reaches over the end of a piece.
@@ -75,36 +77,30 @@ func (h *history) find(run []atom, key uint32) (at int, free uint32, ok bool) {
 	}
 }
 
-// sift says whether a run with that key may be there. The sieve's size is a power of two.
-func (h *history) sift(key uint32) bool {
-	bit := key & uint32(len(h.sieve)*64-1)
-	return h.sieve[bit/64]>>(bit%64)&1 == 1
-}
-
-// sow takes a key into the sieve. One that is too full for it is made anew.
-func (h *history) sow(key uint32) {
-	if len(h.index)*8 > len(h.sieve)*64 {
-		h.sieve = make([]uint64, max(64, 2*len(h.sieve)))
-		for start := 0; start < len(h.ids); { // piece by piece: the index does not have the keys as they were
-			end := start
-			for end < len(h.ids) && h.ids[end] != separator {
-				end++
-			}
-			for _, k := range keys(h.ids[start:end]) {
-				h.sow(k)
-			}
-			start = end + 1
+// sown takes the keys of all runs into a sieve, piece by piece: the index does not have them as they were.
+func (h *history) sown(s *sieve) {
+	for start := 0; start < len(h.ids); {
+		end := start
+		for end < len(h.ids) && h.ids[end] != separator {
+			end++
 		}
+		for _, k := range keys(h.ids[start:end]) {
+			s.sow(k)
+		}
+		start = end + 1
 	}
-	bit := key & uint32(len(h.sieve)*64-1)
-	h.sieve[bit/64] |= 1 << (bit % 64)
 }
 
-// add takes in a sequence, or the part of one that is new, with the runLength-1 ids before it. What continues the last
-// piece is joined to it: all that is ever asked is whether a run is there.
-func (h *history) add(x []atom) {
+// add takes in a sequence, or the part of one that is new, with the runLength-1 ids before it, and the keys of new runs
+// into all, which must have room. What continues the last piece is joined to it: all that is ever asked is whether a run
+// is there.
+func (h *history) add(x []atom, all *sieve) {
 	if h.index == nil {
 		h.index = map[uint32]uint32{}
+	}
+	if h.sieve.full(len(x)) {
+		h.sieve = newSieve(len(h.index) + len(x))
+		h.sown(&h.sieve)
 	}
 	end := -1 // of what of x was last copied
 	for at, key := range keys(x) {
@@ -119,7 +115,8 @@ func (h *history) add(x []atom) {
 		h.ids = append(h.ids, run[runLength-1])
 		end = at + runLength
 		h.index[free] = uint32(len(h.ids) - runLength)
-		h.sow(key)
+		h.sieve.sow(key)
+		all.sow(key)
 	}
 }
 
@@ -128,14 +125,13 @@ func (h *history) endsWith(x []atom) bool {
 	return n >= 0 && slices.Equal(h.ids[n:], x)
 }
 
-// mark sets seen for the atoms of x, with these keys, that lie in a run of the history. Where one is found it is followed
-// to its end.
-func (h *history) mark(x []atom, keys []uint32, seen []bool) {
-	if len(h.index) == 0 {
-		return
-	}
-	for at := 0; at < len(keys); at++ {
-		if !h.sift(keys[at]) {
+// mark sets seen for the atoms of x that lie in runs which the history has. Only the runs that begin at some offsets are
+// looked for, by their keys. One that is there is followed to its end, and the next that is looked at reaches further: next
+// is where it begins, 0 when none was found.
+func (h *history) mark(x []atom, keys []uint32, some []int32, seen []bool) (next int) {
+	for _, at := range some {
+		at := int(at)
+		if at < next || !h.sieve.has(keys[at]) {
 			continue
 		}
 		p, _, ok := h.find(x[at:at+runLength], keys[at])
@@ -149,7 +145,17 @@ func (h *history) mark(x []atom, keys []uint32, seen []bool) {
 		for i := at; i < at+n; i++ {
 			seen[i] = true
 		}
-		at += n - runLength // the next run reaches further
+		next = at + n - runLength + 1
+	}
+	return next
+}
+
+// markAll looks for all runs of x. It sifts them in batches, so that those within a long run are not even sifted.
+func (h *history) markAll(x []atom, keys []uint32, seen []bool) {
+	var some [512]int32
+	for from := 0; from < len(keys); {
+		to := min(from+len(some), len(keys))
+		from = max(to, h.mark(x, keys, h.sieve.sift(some[:], keys[from:to], from), seen))
 	}
 }
 
@@ -167,13 +173,11 @@ func (c *Cache) displaced(f *find) int {
 		return 0
 	}
 	seen := make([]bool, len(fresh))
-	for _, s := range c.sessions {
-		switch {
-		case s == own:
-			s.history.mark(fresh, all, seen)
-		case static >= runLength:
-			s.history.mark(fresh[:static], all[:static-runLength+1], seen)
-		}
+	if own != nil {
+		own.history.markAll(fresh, all, seen)
+	}
+	if static >= runLength {
+		c.anyones(fresh[:static], all[:static-runLength+1], seen)
 	}
 	n := 0
 	for _, x := range seen {
@@ -182,4 +186,32 @@ func (c *Cache) displaced(f *find) int {
 		}
 	}
 	return n
+}
+
+// anyones marks what any session has. One look into the sieve of all sessions settles most of what is new; for what it
+// lets through the sessions are asked, those first that were heard of last, as long as there is something left to find.
+func (c *Cache) anyones(x []atom, keys []uint32, seen []bool) {
+	some := unseen(c.sieve.sift(make([]int32, len(keys)), keys, 0), seen)
+	if len(some) == 0 {
+		return
+	}
+	order := slices.SortedFunc(maps.Values(c.sessions), func(a, b *session) int { return cmp.Compare(b.used, a.used) })
+	for _, s := range order {
+		if s.history.mark(x, keys, some, seen) > 0 {
+			some = unseen(some, seen)
+		}
+	}
+}
+
+// unseen keeps the beginnings, in order, of runs that are not marked whole.
+func unseen(some []int32, seen []bool) []int32 {
+	end := 0 // of a stretch of marks that reaches at least to the last run looked at
+	return slices.DeleteFunc(some, func(at int32) bool {
+		whole := int(at) + runLength
+		end = max(end, int(at))
+		for end < whole && seen[end] {
+			end++
+		}
+		return end == whole
+	})
 }

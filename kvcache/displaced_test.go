@@ -22,6 +22,12 @@ func brute(held [][]int32, x []int32) []bool {
 	return seen
 }
 
+// anywhere is a sieve with plenty of room, for keys that nobody asks for.
+func anywhere() *sieve {
+	s := newSieve(1 << 16)
+	return &s
+}
+
 // Histories against brute force, on texts that repeat themselves in every way: one id only, short periods, quotations that
 // are just too short, quotations of quotations.
 func TestHistoryAgainstBruteForce(t *testing.T) {
@@ -42,13 +48,13 @@ func TestHistoryAgainstBruteForce(t *testing.T) {
 		var held [][]int32
 		for range 1 + rng.IntN(5) {
 			x := phrase()
-			h.add(x)
+			h.add(x, anywhere())
 			held = append(held, x)
 		}
 		for range 4 {
 			x := phrase()
 			seen := make([]bool, len(x))
-			h.mark(x, keys(x), seen)
+			h.markAll(x, keys(x), seen)
 			want := brute(held, x)
 			if !slices.Equal(seen, want) {
 				t.Fatalf("%v\nin %v:\n%v, by brute force\n%v", x, held, seen, want)
@@ -68,17 +74,17 @@ func TestHistoryWithEqualKeys(t *testing.T) {
 	var h history
 	x, y, z := span(100, runLength), span(200, runLength), span(300, runLength)
 	kx, ky, kz := keys(x)[0], keys(y)[0], keys(z)[0]
-	h.add(x)
+	h.add(x, anywhere())
 	h.index[ky], h.index[kz] = h.index[kx], h.index[kx] // as if y and z had x's key
-	h.sow(kz)
-	h.add(y)
+	h.sieve.sow(kz)
+	h.add(y, anywhere())
 	for _, r := range []struct {
 		name string
 		ids  []int32
 		want bool
 	}{{"x", x, true}, {"y", y, true}, {"z", z, false}} {
 		seen := make([]bool, runLength)
-		h.mark(r.ids, keys(r.ids), seen)
+		h.markAll(r.ids, keys(r.ids), seen)
 		if seen[0] != r.want || seen[runLength-1] != r.want {
 			t.Errorf("%s found: %v, want %v", r.name, seen[0], r.want)
 		}
@@ -92,21 +98,21 @@ func TestHistoryWithEqualKeys(t *testing.T) {
 func TestHistoryKeepsEveryRunOnce(t *testing.T) {
 	var h history
 	a, b := span(100, 40), span(200, 40)
-	h.add(join(a, b))
+	h.add(join(a, b), anywhere())
 	n := len(h.ids)
-	h.add(join(a, b))
-	h.add(a)
-	h.add(b)
+	h.add(join(a, b), anywhere())
+	h.add(a, anywhere())
+	h.add(b, anywhere())
 	if len(h.ids) != n {
 		t.Errorf("%d ids, then %d", n, len(h.ids))
 	}
 	var two history
-	two.add(a)
-	two.add(b)
+	two.add(a, anywhere())
+	two.add(b, anywhere())
 	for _, from := range []int{20, 5} {
 		x := join(a[from:], b[:20])
 		seen, want := make([]bool, len(x)), brute([][]int32{a, b}, x)
-		if two.mark(x, keys(x), seen); !slices.Equal(seen, want) {
+		if two.markAll(x, keys(x), seen); !slices.Equal(seen, want) {
 			t.Errorf("a run over the end of a piece: %v, want %v", seen, want)
 		}
 	}
@@ -121,19 +127,19 @@ func TestHistorySieve(t *testing.T) {
 		x[i] = rng.Int32N(1000)
 	}
 	for i := 0; i < len(x); i += 500 {
-		h.add(x[max(0, i-runLength+1) : i+500])
+		h.add(x[max(0, i-runLength+1):i+500], anywhere())
 	}
 	seen := make([]bool, len(x))
-	if h.mark(x, keys(x), seen); slices.Contains(seen, false) || len(h.ids) != len(x)+1 {
+	if h.markAll(x, keys(x), seen); slices.Contains(seen, false) || len(h.ids) != len(x)+1 {
 		t.Errorf("%d of %d ids kept; not all of them found", len(h.ids), len(x))
 	}
 	passed := 0
 	for _, k := range keys(span(50_000, 5000)) {
-		if h.sift(k) {
+		if h.sieve.has(k) {
 			passed++
 		}
 	}
-	if passed > 1000 {
+	if passed > 500 {
 		t.Errorf("%d of 5000 strange runs pass", passed)
 	}
 }
@@ -172,4 +178,54 @@ func TestHistoriesAreLimited(t *testing.T) {
 		t.Errorf("%d tokens of %d sessions", s.HistoryTokens, s.Sessions)
 	}
 	r.finish()
+}
+
+// However often the sieve of all sessions is made anew, it has the runs of every session that is left, and not many others.
+func TestSieveOfAllSessions(t *testing.T) {
+	r := newRig(t, shape{growing: true}, Options{Budget: 1 << 40, History: 4000})
+	made := 0
+	for i := range 60 {
+		words := r.cache.sieve.words
+		r.turn(ask{Request: request("", chat(span(1000*i, 300), msg(user, span(1000*i+400, 40)))), answer: a1})
+		if now := r.cache.sieve.words; len(words) == 0 || &words[0] != &now[0] {
+			made++
+		}
+		for _, s := range r.cache.sessions {
+			for _, k := range keys(s.history.ids[1:]) { // one piece
+				if !r.cache.sieve.has(k) {
+					t.Fatalf("turn %d: a run of %s is not in the sieve", i, s.name)
+				}
+			}
+		}
+	}
+	passed := 0
+	for _, k := range keys(span(5_000_000, 5000)) {
+		if r.cache.sieve.has(k) {
+			passed++
+		}
+	}
+	if made < 3 || passed > 500 {
+		t.Errorf("made %d times; %d of 5000 strange runs pass", made, passed)
+	}
+	r.finish()
+}
+
+// What one session has leaves nothing to ask the others for; what it has in part does.
+func TestUnseen(t *testing.T) {
+	seen := make([]bool, 200)
+	for i := range seen {
+		seen[i] = i >= 20 && i < 60 || i >= 100 && i < 131
+	}
+	all := span(0, len(seen)-runLength+1)
+	for _, at := range unseen(slices.Clone(all), seen) {
+		if at >= 20 && at <= 28 {
+			t.Errorf("the run at %d is marked whole", at)
+		}
+	}
+	if n := len(unseen(slices.Clone(all), seen)); n != len(all)-9 {
+		t.Errorf("%d of %d runs left, want %d", n, len(all), len(all)-9)
+	}
+	if n := len(unseen([]int32{19, 20, 28, 29, 99, 100}, seen)); n != 4 {
+		t.Errorf("%d of 6 runs left, want 4", n)
+	}
 }

@@ -1,8 +1,9 @@
 package kvcache
 
-import "math/rand/v2"
-
-import "slices"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // span is ids from, from+1, … of length n: equal spans are equal texts.
 func span(from, n int) []int32 {

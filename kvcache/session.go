@@ -28,9 +28,23 @@ func (p *Plan) write() {
 		c.sessions[p.Session] = s
 	}
 	s.used = c.clock
-	s.history.add(p.atoms[max(0, p.written-runLength+1):p.at])
+	fresh := p.atoms[max(0, p.written-runLength+1):p.at]
+	c.makeRoom(len(fresh))
+	s.history.add(fresh, &c.sieve)
 	p.written = p.at
 	c.trim(s)
+}
+
+// makeRoom makes the sieve of all sessions' runs anew when it has no room for so many more. That drops what it has of
+// sessions that are gone.
+func (c *Cache) makeRoom(more int) {
+	if !c.sieve.full(more) {
+		return
+	}
+	c.sieve = newSieve(c.historyTokens() + more)
+	for _, s := range c.sessions {
+		s.history.sown(&c.sieve)
+	}
 }
 
 // trim drops the texts of the sessions that were not heard of for longest, other than s, while there are too many.
