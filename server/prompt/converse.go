@@ -9,13 +9,12 @@ import (
 
 // conversation is a conversation on its way to being a prompt.
 type conversation struct {
-	in      Input
-	forms   [][]byte // canonical, by message
-	keys    []Key    // keys[i] is that of the first i messages
-	echoes  []*echo  // by message; nil: nothing is put back
-	render  chat.Rendering
-	text    *joined
-	encoded time.Duration
+	in     Input
+	forms  [][]byte // canonical, by message
+	keys   []Key    // keys[i] is that of the first i messages
+	echoes []*echo  // by message; nil: nothing is put back
+	render chat.Rendering
+	text   *joined
 }
 
 func (a *Assembler) converse(ctx context.Context, p *Prompt, in Input) error {
