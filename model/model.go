@@ -14,6 +14,9 @@ type Info struct {
 	Dtype      mlx.Dtype // of activations and KV
 	Bytes      int64     // of the weights as they are held
 	LayerKinds []state.Kind
+	// RowBytes is what a token takes in all growing layers together, SnapshotBytes what the sliding and recurrent layers
+	// hold when their windows are full.
+	RowBytes, SnapshotBytes int64
 }
 
 // Model feeds tokens through the weights. Its methods run on the worker.

@@ -62,7 +62,12 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	for i := range cfg.Layers {
-		m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i))
+		row := int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
+		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
+			m.info.RowBytes += row
+		} else {
+			m.info.SnapshotBytes += row * int64(cfg.Window)
+		}
 	}
 	return m, owner.Err()
 }

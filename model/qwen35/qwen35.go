@@ -54,7 +54,12 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	for i := range cfg.Layers {
-		m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i))
+		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
+			m.info.RowBytes += int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
+			continue
+		}
+		channels := 2*cfg.KeyHeads*cfg.KeyDim + cfg.ValueHeads*cfg.ValueDim
+		m.info.SnapshotBytes += int64((cfg.ConvWidth-1)*channels*st.Dtype().Size() + cfg.ValueHeads*cfg.KeyDim*cfg.ValueDim*4)
 	}
 	return m, owner.Err()
 }

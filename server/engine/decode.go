@@ -5,37 +5,59 @@ import (
 	"slices"
 	"time"
 
+	"reprise/kvcache"
 	"reprise/kvcache/ledger"
 	"reprise/mlx"
 	"reprise/model"
 )
 
-// prefill feeds what the state lacks of the prompt, cut on the absolute grid, and leaves the first token in
-// t.next, on its way on the device.
+// prefill feeds what the state lacks of the prompt, in the calls of the plan, and leaves the first token in t.next, on its
+// way on the device.
 func (t *turn) prefill(ctx context.Context) error {
 	t.prefillStart = time.Now()
 	defer func() { t.row.PrefillMs = ledger.Ms(time.Since(t.prefillStart)) }() // of one that breaks off; see decode
 	ids := t.prompt.IDs
-	t.state.Reserve(len(ids) + min(t.maxTokens, 256))
-	for at := t.hit; at < len(ids); {
-		end := min(len(ids), (at/t.model.grid+1)*t.model.grid)
-		err := t.step(ctx, func(s *mlx.Scope) error {
-			hidden := t.feed(s, mlx.New(s, ids[at:end], 1, end-at), &t.prefilled)
-			if end < len(ids) {
-				return s.Eval(t.state.Arrays()...) // bounds what one chunk leaves in flight
-			}
-			return t.sample(s, hidden)
-		})
-		if err != nil {
+	for _, c := range t.plan.Chunks() {
+		start := time.Now()
+		if err := t.step(ctx, func(s *mlx.Scope) error { return t.chunk(s, c) }); err != nil {
 			return err
 		}
-		t.fed = append(t.fed, ids[at:end]...)
-		at, t.reached = end, end
-		if err := t.emit(Event{Prefilled: at, Prompt: len(ids)}); err != nil {
+		t.model.rate.note(c.To-c.From, time.Since(start), c.To == len(ids))
+		t.entered(ids[c.From:c.To]...)
+		t.reached = c.To
+		if t.plan.Awaited() {
+			if err := t.keep(); err != nil {
+				t.broken = true
+				return err
+			}
+		}
+		if err := t.emit(Event{Prefilled: c.To, Prompt: len(ids)}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// chunk is one forward call of the prefill, with its captures; the last one is only sent out, unless it has any.
+func (t *turn) chunk(s *mlx.Scope, c kvcache.Chunk) error {
+	t.state.CaptureAt(c.Captures...)
+	hidden := t.feed(s, mlx.New(s, t.prompt.IDs[c.From:c.To], 1, c.To-c.From), &t.prefilled)
+	if c.To == len(t.prompt.IDs) {
+		if err := t.sample(s, hidden); err != nil {
+			return err
+		}
+	} else if err := s.Eval(t.state.Arrays()...); err != nil { // bounds what one chunk leaves in flight
+		return err
+	}
+	snapshots, err := t.state.Captured()
+	t.made.Snapshots = append(t.made.Snapshots, snapshots...)
+	return err
+}
+
+// entered notes ids that entered the model in one call.
+func (t *turn) entered(ids ...int32) {
+	t.made.IDs = append(t.made.IDs, ids...)
+	t.made.Calls = append(t.made.Calls, kvcache.Step{Width: len(ids), Batch: 1})
 }
 
 // decode reads the token under way and sends out the next step before it does, so that the device never waits
@@ -65,7 +87,7 @@ func (t *turn) decode(ctx context.Context) error {
 			return err
 		}
 		if more {
-			t.fed = append(t.fed, int32(id)) // it entered the model with the step just sent out
+			t.entered(int32(id)) // with the step just sent out
 		}
 		t.result.IDs = append(t.result.IDs, int32(id))
 		t.times = append(t.times, time.Now())
@@ -84,6 +106,8 @@ func (t *turn) decode(ctx context.Context) error {
 			if !end && !out.stopped {
 				t.result.Finish = ledger.FinishLength
 			}
+			t.result.Text = out.text.String()
+			t.remember()
 			return t.emit(event)
 		}
 		if err := t.emit(event); err != nil {
@@ -118,6 +142,9 @@ func (t *turn) sample(s *mlx.Scope, hidden mlx.Array) error {
 	next := t.req.Params.Next(s, logits, t.state.Offset())
 	if err := s.AsyncEval(next); err != nil {
 		return err
+	}
+	if t.audit != nil {
+		t.audit.saw(s, logits)
 	}
 	t.next = s.Keep(next)
 	return nil

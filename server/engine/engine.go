@@ -14,6 +14,7 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
+	"reprise/server/prompt"
 	"reprise/server/schedule"
 )
 
@@ -29,6 +30,9 @@ type Options struct {
 	CPU          mlx.Options // of the CPU device
 	MaxOutput    int         // most tokens of one answer; 0: no limit but the context
 	NoReuse      bool        // compute everything, for comparisons
+	CacheMem     int64       // bytes of state that are kept; 0: by the memory that is free after the load
+	Splice       prompt.Splice
+	Audit        Audit
 	LedgerDir    string      // JSONL goes there; "": memory only
 	Progress     func(done, total int64)
 	Logger       *slog.Logger
@@ -44,8 +48,11 @@ type Engine struct {
 	model  *Model
 
 	ledger *ledger.Ledger
+	cache  *kvcache.Cache
+	kept   kept
+	audits *auditor
 
-	mu    sync.Mutex // guards model.live and turns
+	mu    sync.Mutex // guards turns
 	turns []*turn    // open ones
 }
 
@@ -73,15 +80,24 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	if e.model, err = e.load(ctx, opts); err != nil {
 		return nil, err
 	}
+	e.cache = kvcache.New(kvcache.Options{Budget: e.budget(ctx)})
+	e.cache.Add(e.model.forCache())
+	e.audits = e.startAuditor(opts.Audit)
 	return e, nil
 }
 
 // Close waits for the step in progress and releases everything.
 func (e *Engine) Close() {
+	if e.audits != nil {
+		e.audits.close()
+	}
 	if e.worker != nil {
 		_ = e.worker.Do(context.Background(), func(*mlx.Scope) error {
+			if e.cache != nil {
+				e.cache.Clear(true)
+				e.cache.Sweep()
+			}
 			if e.model != nil {
-				free(e.model.live.Clear())
 				e.model.net.Free()
 			}
 			return nil
@@ -112,21 +128,6 @@ func (e *Engine) Ledger() *ledger.Ledger { return e.ledger }
 
 // Waiting is the number of turns in the queue.
 func (e *Engine) Waiting() int { return e.queue.Waiting() }
-
-// ClearCache forgets every state that no turn is using.
-func (e *Engine) ClearCache(ctx context.Context) error {
-	e.mu.Lock()
-	entries := e.model.live.Clear()
-	e.mu.Unlock()
-	return e.queue.Step(ctx, func(*mlx.Scope) error { free(entries); return nil })
-}
-
-// free releases states; on the worker.
-func free(entries []*kvcache.Entry) {
-	for _, entry := range entries {
-		entry.State.Free()
-	}
-}
 
 func hostname() string {
 	if name, err := os.Hostname(); err == nil {

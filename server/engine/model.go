@@ -23,9 +23,6 @@ import (
 
 var _ kvcache.State = (*state.State)(nil)
 
-// liveStates is how many conversations keep their state; the cache issue replaces the count by a byte budget.
-const liveStates = 4
-
 // Model is a loaded checkpoint with everything that a turn needs of it.
 type Model struct {
 	Name       string
@@ -39,12 +36,13 @@ type Model struct {
 	Context, Trained int
 	LoadTime         time.Duration
 	LoadPeak         int64 // MLX's peak active bytes during the load
+	Fingerprint      string
 
 	net       model.Model
 	assembler prompt.Assembler
 	eos       []int32
 	grid      int
-	live      *kvcache.Live // under Engine.mu
+	rate      rate
 	reported  atomic.Bool   // a turn has reported LoadTime
 }
 
@@ -75,7 +73,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Name: ckpt.Name, Checkpoint: ckpt, live: kvcache.NewLive(liveStates)}
+	m := &Model{Name: ckpt.Name, Checkpoint: ckpt}
 	if m.Config, err = hub.ReadConfig(ckpt.Dir); err != nil {
 		return nil, err
 	}
@@ -93,6 +91,12 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 		mlx.ReleaseHeap() // the parser's, before the weights have grown to their full size
 		tokens <- err
 	}()
+	named := make(chan error, 1)
+	go func() {
+		var err error
+		m.Fingerprint, err = hub.Fingerprint(ckpt.Dir)
+		named <- err
+	}()
 	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
 		mlx.ResetPeak()
 		o := arch.Options(e.worker.Device())
@@ -104,8 +108,10 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 		mlx.ClearCache()
 		return nil
 	})
-	if terr := <-tokens; err == nil {
-		err = terr
+	for _, beside := range []chan error{tokens, named} {
+		if other := <-beside; err == nil {
+			err = other
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -132,7 +138,7 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 	if len(m.eos) == 0 {
 		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)
 	}
-	m.assembler = prompt.Assembler{Tokenizer: m.Tokenizer, Template: m.Template, Vocab: info.Vocab}
+	m.assembler.Tokenizer, m.assembler.Template, m.assembler.Vocab, m.assembler.Splice = m.Tokenizer, m.Template, info.Vocab, opts.Splice
 	if id, ok := m.Tokenizer.BOS(); ok {
 		m.assembler.BOS = m.Tokenizer.Piece(id)
 	}

@@ -9,6 +9,7 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
+	"reprise/server/prompt"
 )
 
 // finish fills the row with what was counted and measured, and records it.
@@ -27,6 +28,7 @@ func (t *turn) finish(err error) (*Result, error) {
 	if t.result.Row.IdentityError.Known() {
 		t.engine.opts.Logger.Error("ledger identity broken", "turn", t.row.TurnID, "error", t.result.Row.IdentityError.Or(""))
 	}
+	t.engine.audits.take(t.audit)
 	return &t.result, err
 }
 
@@ -57,23 +59,52 @@ func (t *turn) tokens() {
 	r.Note(ledger.Estimated, "prompt_tokens_est")
 	r.PromptSHA256 = ledger.Some(t.prompt.SHA256)
 	r.TemplateMs, r.TokenizeMs = ledger.Ms(t.prompt.TemplateTime), ledger.Ms(t.prompt.TokenizeTime)
-	if t.match.Miss == "" {
+	r.SplicedTokens = some(t.prompt.Spliced)
+	if t.plan == nil {
 		return // no lookup was made
 	}
-	r.LookupRequestedTokens = some(n)
-	r.MatchedTokens = some(t.match.Matched)
-	r.LookupHitTokens, r.L0HitTokens = some(t.hit), some(t.hit)
+	m := &t.plan.Match
+	r.SessionID = m.Session
+	if m.Parent != "" {
+		r.ParentTurnID = ledger.Some(m.Parent)
+	}
+	r.LookupRequestedTokens = some(m.Requested)
+	r.MatchedTokens = some(m.Matched)
+	r.LookupHitTokens, r.L0HitTokens = some(m.Hit), some(m.Hit)
 	r.L1HitTokens, r.L2HitTokens, r.LowerHitTokens = some(0), some(0), some(0)
-	r.RecomputeTokens = some(t.match.Matched - t.hit)
-	r.NewTokens = some(n - t.match.Matched)
+	r.RecomputeTokens = some(m.Matched - m.Hit)
+	r.NewTokens = some(n - m.Matched)
+	r.DisplacedTokens, r.PaidAgainTokens = some(m.Displaced), some(m.Matched-m.Hit+m.Displaced)
 	r.PrefillTokens = some(t.prefilled)
 	r.UnprefilledTokens = some(n - t.reached)
-	r.LimitedBy = ledger.Some(ledger.LimitedBy(t.match.LimitedBy))
-	r.MissReason = ledger.Some(ledger.MissReason(t.match.Miss))
-	if t.match.Parent != nil && t.match.Matched < n && t.match.Matched < len(t.match.Parent.IDs) {
-		r.DivergedAt = some(t.match.Matched)
-	}
+	r.LimitedBy = ledger.Some(ledger.LimitedBy(m.LimitedBy))
+	r.MissReason = ledger.Some(ledger.MissReason(m.Miss))
+	r.MatchedPath = m.Path
+	r.RestoreBytes = ledger.Some(t.plan.Copied())
 	r.BatchWidth = some(1)
+	t.diverged()
+}
+
+// diverged says where and in what the prompt left what was known, and keeps both texts for Why.
+func (t *turn) diverged() {
+	m := &t.plan.Match
+	if m.DivergedAt < 0 {
+		return
+	}
+	t.row.DivergedAt = ledger.Some(m.DivergedAt)
+	why := Why{TurnID: t.row.TurnID, At: m.DivergedAt, MissReason: ledger.MissReason(m.Miss)}
+	if other, ok := t.engine.kept.parted(m.Parent, t.prompt.IDs, m.DivergedAt); ok {
+		d := prompt.Diverge(t.model.Tokenizer, other.Side, t.prompt.Side(), m.DivergedAt)
+		why.Other, why.In, why.Old, why.New = other.turn, d.In, d.Old, d.New
+	} else {
+		rest := t.prompt.IDs[m.DivergedAt:]
+		why.Old = t.model.Tokenizer.Decode(m.Instead, false)
+		why.New = t.model.Tokenizer.Decode(rest[:min(len(rest), len(m.Instead))], false)
+	}
+	if why.In != "" {
+		t.row.DivergedIn = ledger.Some(why.In)
+	}
+	t.engine.kept.explain(why)
 }
 
 // speeds are the times of the phases.

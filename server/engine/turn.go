@@ -36,17 +36,19 @@ type turn struct {
 	started   time.Time
 	prompt    *prompt.Prompt
 	maxTokens int
-	match     kvcache.LiveMatch
-	hit       int          // tokens of the prompt whose state was reused
-	state     *state.State // owned by this turn from restore to commit
-	fed       []int32      // what entered the model, behind the hit
-	reached   int          // offset in the prompt that the prefill has got to
-	prefilled int          // counted in feed
-	broken    bool         // a forward call failed: the state is worthless
-	next      mlx.Array    // the token under way
-	times     []time.Time  // of the tokens
+	plan      *kvcache.Plan // nil until the lookup
+	state     *state.State  // owned by this turn from restore to commit
+	made      kvcache.Made  // what entered the model since the last commit
+	computed  int           // offset that is committed
+	reached   int           // offset in the prompt that the prefill has got to
+	prefilled int           // counted in feed
+	broken    bool          // a forward call failed: the state is worthless
+	next      mlx.Array     // the token under way
+	times     []time.Time   // of the tokens
+	audit     *audit        // nil unless this turn is to be audited
 
 	prefillStart time.Time
+	remembered   bool
 	usage        usage
 	window       *footprint.Window
 
@@ -91,7 +93,6 @@ func (t *turn) run(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	t.plan()
 	defer t.commit()
 	if err := t.restore(ctx); err != nil {
 		return err
@@ -99,6 +100,7 @@ func (t *turn) run(ctx context.Context) error {
 	if err := t.prefill(ctx); err != nil {
 		return err
 	}
+	defer t.remember()
 	return t.decode(ctx)
 }
 
@@ -146,42 +148,70 @@ func promptError(err error) error {
 	return &RequestError{Code: code, Param: param, Message: err.Error()}
 }
 
-// admit waits for the turn's place in the queue.
+// admit waits for the turn's place in the queue and makes its plan. A turn that needs what another one is computing gives
+// its place up until that is there.
 func (t *turn) admit(ctx context.Context) (leave func(), err error) {
-	waited, leave, err := t.engine.queue.Admit(ctx)
-	t.row.QueueMs = ledger.Ms(waited)
-	return leave, err
+	var waited time.Duration
+	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
+	for {
+		start := time.Now()
+		_, leave, err = t.engine.queue.Admit(ctx)
+		waited += time.Since(start)
+		if err != nil {
+			return nil, err
+		}
+		start = time.Now()
+		plan, wait, err := t.engine.cache.Begin(t.wish())
+		t.row.LookupMs = ledger.Ms(time.Since(start))
+		if err == nil && wait == nil {
+			t.plan, t.reached, t.computed = plan, plan.Hit, plan.Hit
+			t.chooseAudit()
+			return leave, nil
+		}
+		leave()
+		if err != nil {
+			return nil, err
+		}
+		start = time.Now()
+		select {
+		case <-wait.Done:
+		case <-ctx.Done():
+		}
+		waited += time.Since(start)
+	}
 }
 
-// plan looks the prompt up and takes the state that serves it.
-func (t *turn) plan() {
-	start := time.Now()
-	e := t.engine
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	t.match = t.model.live.Lookup(t.prompt.IDs)
-	if t.req.NoReuse || e.opts.NoReuse {
-		t.match.Entry, t.match.Hit, t.match.LimitedBy, t.match.Miss = nil, 0, "none", kvcache.MissReuse
+// wish is what the turn asks of the cache.
+func (t *turn) wish() kvcache.Request {
+	p := t.prompt
+	return kvcache.Request{
+		Model: t.model.Fingerprint, Turn: t.row.TurnID, Session: t.req.Session, NewSession: newID("session_"), Purpose: string(t.req.Purpose),
+		Prompt: kvcache.Prompt{Sequence: kvcache.Sequence{IDs: p.IDs}, Static: p.StaticEnd, FirstUser: p.FirstUserEnd, Wants: p.Wanted},
+		Expect: t.expected(), NoReuse: t.req.NoReuse || t.engine.opts.NoReuse,
 	}
-	t.hit = t.match.Hit
-	t.reached = t.hit
-	if t.match.Entry != nil {
-		t.model.live.Take(t.match.Entry)
-		t.state = t.match.Entry.State.(*state.State)
-	} else {
-		t.state = t.model.net.NewState()
-	}
-	t.row.LookupMs = ledger.Ms(time.Since(start))
 }
 
-// restore brings the state to the offset of the hit.
+// expected is how many tokens room is made for behind the prompt.
+func (t *turn) expected() int { return min(t.maxTokens, 256) }
+
+// restore brings a state to the offset of the hit.
 func (t *turn) restore(ctx context.Context) error {
 	start := time.Now()
 	defer func() { t.row.RestoreMs = ledger.Ms(time.Since(start)) }()
-	if t.state.Offset() == t.hit {
+	room := len(t.prompt.IDs) + t.expected()
+	return t.step(ctx, func(*mlx.Scope) error {
+		got, err := t.plan.Restore(func() kvcache.State {
+			fresh := t.model.net.NewState()
+			fresh.Reserve(room)
+			return fresh
+		})
+		if err != nil {
+			return err
+		}
+		t.state = got.(*state.State)
+		t.state.Reserve(room)
 		return nil
-	}
-	return t.engine.queue.Step(ctx, func(*mlx.Scope) error { return t.state.Trim(t.hit) })
+	})
 }
 
 // emit delivers an event; a client that is gone cancels the turn.
@@ -195,48 +225,57 @@ func (t *turn) emit(ev Event) error {
 	return nil
 }
 
-// commit puts the state back, with everything that was computed: what a cancelled turn prefilled and what was
-// sampled but not delivered serve the next one.
-func (t *turn) commit() {
-	e := t.engine
-	ids := append(append([]int32(nil), t.prompt.IDs[:t.hit]...), t.fed...)
-	var unused []*kvcache.Entry
-	if at := t.state.Offset(); t.broken || at != len(ids) || at == 0 {
-		if !t.broken && at != len(ids) {
-			e.opts.Logger.Error("state dropped: its offset is not that of the ids fed", "turn", t.row.TurnID, "offset", at, "ids", len(ids))
-		}
-		unused = append(unused, &kvcache.Entry{State: t.state})
-	} else {
-		entry := &kvcache.Entry{IDs: ids, State: t.state, Session: t.session(), Turn: t.row.TurnID, Prompt: len(t.prompt.IDs)}
-		t.row.StoredTokens = ledger.Some(len(t.fed))
-		t.result.Computed = len(ids)
-		e.mu.Lock()
-		unused = t.model.live.Put(entry)
-		e.mu.Unlock()
+// remember notes the answer, so that a client that sends it back gets its ids. The client must not have the end of the
+// answer before that.
+func (t *turn) remember() {
+	if t.remembered || len(t.result.IDs) == 0 {
+		return
 	}
-	e.mu.Lock()
-	t.row.KVLiveBytes = ledger.Some(t.model.live.Bytes())
-	e.mu.Unlock()
-	evicted := 0
-	for _, x := range unused {
-		evicted += len(x.IDs)
-	}
-	t.row.EvictedTokens = ledger.Some(evicted)
-	next := t.next
-	t.next = mlx.Array{}
-	// Not the request's context: what is freed here must be freed also when the client is gone.
-	_ = e.worker.Do(context.Background(), func(*mlx.Scope) error { next.Free(); free(unused); return nil })
+	t.remembered = true
+	answer := chat.NewMessage("assistant", t.result.Text)
+	t.model.assembler.Remember(t.prompt, t.result.IDs, answer)
+	t.engine.kept.put(t.row.TurnID, t.model.assembler.Answered(t.prompt, t.result.IDs, answer))
 }
 
-// session names the chain that this turn belongs to: that of the turn whose whole prompt it continues, or whose
-// prompt begins with all of this one.
-func (t *turn) session() string {
-	if p := t.match.Parent; p != nil && (t.match.Matched >= p.Prompt || t.match.Matched == len(t.prompt.IDs)) {
-		t.row.ParentTurnID = ledger.Some(p.Turn)
-		t.row.SessionID = p.Session
+// commit gives the state back, with everything that was computed: what a cancelled turn prefilled and what was sampled
+// but not delivered serve the next one.
+func (t *turn) commit() {
+	e := t.engine
+	if !t.broken && t.state != nil {
+		if err := t.keep(); err != nil {
+			e.opts.Logger.Error("state dropped", "turn", t.row.TurnID, "err", err)
+			t.broken = true
+		}
 	}
-	if t.row.SessionID == "" {
-		t.row.SessionID = newID("session_")
+	if t.broken {
+		t.plan.Abort()
+		t.computed = 0
+	} else {
+		t.plan.Close()
 	}
-	return t.row.SessionID
+	t.result.Computed = t.computed
+	t.row.StoredTokens = ledger.Some(max(0, t.computed-t.plan.Hit))
+	next, orphans := t.next, t.made.Snapshots
+	t.next = mlx.Array{}
+	// Not the request's context: what is freed here must be freed also when the client is gone.
+	_ = e.worker.Do(context.Background(), func(*mlx.Scope) error {
+		next.Free()
+		for _, s := range orphans {
+			s.Free()
+		}
+		swept := e.cache.Sweep()
+		t.row.KVLiveBytes, t.row.EvictedTokens = ledger.Some(swept.Bytes), ledger.Some(swept.Evicted)
+		return nil
+	})
+}
+
+// keep commits what entered the model since the last time.
+func (t *turn) keep() error {
+	made := t.made
+	t.made = kvcache.Made{}
+	if err := t.plan.Commit(made); err != nil {
+		return err
+	}
+	t.computed += len(made.IDs)
+	return nil
 }
