@@ -33,7 +33,7 @@ type Options struct {
 	CacheMem     int64       // bytes of state that are kept; 0: by the memory that is free after the load
 	Splice       prompt.Splice
 	Audit        Audit
-	LedgerDir    string      // JSONL goes there; "": memory only
+	LedgerDir    string // JSONL goes there; "": memory only
 	Progress     func(done, total int64)
 	Logger       *slog.Logger
 }

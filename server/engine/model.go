@@ -43,7 +43,7 @@ type Model struct {
 	eos       []int32
 	grid      int
 	rate      rate
-	reported  atomic.Bool   // a turn has reported LoadTime
+	reported  atomic.Bool // a turn has reported LoadTime
 }
 
 // Info describes the network.
