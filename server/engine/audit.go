@@ -62,6 +62,9 @@ type auditor struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 
+	// observe sees both rows of logits, for tests; nil.
+	observe func(turn string, first, again []float32)
+
 	mu    sync.Mutex
 	stats AuditStats
 }
@@ -189,7 +192,6 @@ func (a *auditor) compare(ctx context.Context, x *audit) (verdict ledger.Audit, 
 		}
 	}()
 	exact := a.engine.worker.Device() == mlx.CPU // elsewhere equal calls need not give equal bits
-	var logits mlx.Array
 	step := func(fn func(s *mlx.Scope) error) error {
 		_, leave, err := a.engine.queue.Admit(ctx)
 		if err != nil {
@@ -215,9 +217,20 @@ func (a *auditor) compare(ctx context.Context, x *audit) (verdict ledger.Audit, 
 			if c.To < len(x.ids) {
 				return s.Eval(st.Arrays()...)
 			}
-			logits = s.AsType(a.engine.model.net.Logits(s, model.LastRow(s, hidden)), mlx.Float32)
-			verdict, diff, err = judge(s, logits, x.logits, exact)
-			return err
+			logits := s.AsType(a.engine.model.net.Logits(s, model.LastRow(s, hidden)), mlx.Float32)
+			again, err := s.Float32s(logits)
+			if err != nil {
+				return err
+			}
+			first, err := s.Float32s(x.logits)
+			if err != nil {
+				return err
+			}
+			if a.observe != nil {
+				a.observe(x.turn, first, again)
+			}
+			verdict, diff = judge(again, first, exact)
+			return nil
 		}); err != nil {
 			return "", 0, fmt.Errorf("the turn's own tokens from %d: %w", c.From, err)
 		}
@@ -243,15 +256,7 @@ func (a *auditor) replay(s *mlx.Scope, st *state.State, ids []int32, cut int) er
 }
 
 // judge compares two rows of logits.
-func judge(s *mlx.Scope, again, first mlx.Array, exact bool) (ledger.Audit, float64, error) {
-	x, err := s.Float32s(again)
-	if err != nil {
-		return "", 0, err
-	}
-	y, err := s.Float32s(first)
-	if err != nil {
-		return "", 0, err
-	}
+func judge(x, y []float32, exact bool) (ledger.Audit, float64) {
 	same, diff, largest := len(x) == len(y), 0.0, 0.0
 	for i := range min(len(x), len(y)) {
 		same = same && math.Float32bits(x[i]) == math.Float32bits(y[i])
@@ -263,12 +268,12 @@ func judge(s *mlx.Scope, again, first mlx.Array, exact bool) (ledger.Audit, floa
 	}
 	switch {
 	case same:
-		return ledger.AuditMatch, 0, nil
+		return ledger.AuditMatch, 0
 	case !exact && diff <= auditTolerance*largest:
-		return ledger.AuditWithin, diff, nil
+		return ledger.AuditWithin, diff
 	}
 	if math.IsNaN(diff) {
 		diff = math.MaxFloat64 // JSON has no NaN
 	}
-	return ledger.AuditMismatch, diff, nil
+	return ledger.AuditMismatch, diff
 }
