@@ -40,6 +40,14 @@ main_job() { make -s run; }
 # beside PEERS FLAG…: reprise in turns with these peers; limits that are missed are named, and the exit code is 1.
 beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "reprise,$1" "${@:2}"; }
 bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench peers --readme "$work/bench.json" > /dev/null; }
+# lookups: every case of the benchmark within 2 ms.
+lookups() { go test ./kvcache -run '^$' -bench Lookup -benchtime 2s | awk '{print} /ns\/op/ {n++; if ($3 > 2e6) slow=1} END {exit !n || slow}'; }
+loops() {
+  local profile
+  for profile in local 16gb-max-mlx-observability; do
+    bin/reprise bench loop --profile "$profile" --device cpu --out "$work/loop-$profile" --check 2>&1 | grep -v '^turn [0-9]*[1-9] ' || return 1
+  done
+}
 
 wanted=("$@")
 {
@@ -62,6 +70,17 @@ wanted=("$@")
   TAIL=60 line 1b.2 "the server's memory and load beside llama.cpp's" beside llama.cpp --threads 2 --parts servers --rounds 3 \
     --check "memory <= 1.2 x llama.cpp" --check "load <= 1 x llama.cpp"
   TAIL=90 line 1b.4 "make bench: all three side by side, servers included; the JSON gives the README's table" bench_in_full
+  line 2.1 "timelines with fakes that carry token ids, every mix of states" go test -count=1 -v -run 'Append|Edit|Sessions|Moved|Ephemeral|Media|Cancel|Raw|Swap|Divergence|NoReuse|Evict|Budget|Static|Side|Thinned|Limited' ./kvcache
+  line 2.2a "random conversations, budgets, cancellations; the tree against prefixes" go test -count=1 -v -run 'Random|Tree|Forget|Split' ./kvcache
+  line 2.2b "lookup of 100,000 tokens within 2 ms" lookups
+  line 2.3 "matched and displaced against brute force, in every layout" go test -count=1 -v -run 'BruteForce|History|Displaced|Sieve|BenchLoop' ./kvcache ./cmd/internal/cli ./cmd/internal/loop/...
+  line 2.4 "logits behind any reuse are the replay's, to the bit" go test -count=1 -v -run 'Reuse' ./server/engine ./model/gemma3 ./model/qwen35
+  line 2.5 "audits find a flipped bit and a snapshot one token off" go test -count=1 -v -run 'Audit' ./server/engine
+  TAIL=60 line 2.6 "50 turns of both profiles on L0 with the real model" loops
+  line 2.7 "a warm turn's first token, 4,000 tokens, within 5 % of a cold one's" python3 cmd/reprise/testdata/warm_turn.py 0.05 5
+  line 2.8 "the same ids whatever the tiers hold; echoes splice; a long prompt costs its tail" go test -count=1 -v -run 'SentBack|SamePrompt|Echoes|Tail|RealVocabulary|Captured' ./server/engine ./server/prompt
+  line 2.9 "a dropped call breaks its row" go test -count=1 -v -run 'DroppedCall' ./server/engine
+  line 2.10 "a missing prefix is computed once" go test -count=1 -v -run 'Once|Vain' ./server/engine ./kvcache
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
 } > >(tee "$work/transcript") 2>&1
