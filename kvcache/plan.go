@@ -210,7 +210,7 @@ func (p *Plan) Chunks() []Chunk {
 }
 
 // captures are the offsets to snapshot on the way, in order: those that the prompt names, the one where it left what was
-// known, and sparse ones between. When a quarter of the budget cannot hold them all, the static prefix's comes first,
+// known, and sparse ones between, where none of the others follows soon. When a quarter of the budget cannot hold them all, the static prefix's comes first,
 // then the latest of each kind.
 func (c *Cache) captures(f *find) []int {
 	t, p := f.tree, &f.req.Prompt
@@ -232,8 +232,13 @@ func (c *Cache) captures(f *find) []int {
 		add(f.Matched)
 	}
 	if t.Sparse > 0 {
+		near := func(at int) bool {
+			return slices.ContainsFunc(all, func(x int) bool { return at < x && x <= at+t.Sparse/4 })
+		}
 		for at := f.Requested / t.Sparse * t.Sparse; at > f.Hit; at -= t.Sparse {
-			add(at)
+			if !near(at) {
+				add(at)
+			}
 		}
 	}
 	if t.SnapshotBytes > 0 {

@@ -34,6 +34,7 @@ type visit struct {
 	tokens int // of the conversation
 	server *process
 	client *client
+	loaded float64 // the server's peak memory when it was ready
 	err    error
 }
 
@@ -72,6 +73,9 @@ func (v *visit) open(ctx context.Context, note bool) {
 	var load time.Duration
 	if load, v.err = v.server.ready(ctx); v.err != nil {
 		return
+	}
+	if m, ok := v.server.memory(); ok {
+		v.loaded = m.peak
 	}
 	v.client = &client{url: v.server.url, model: v.engine.model}
 	if v.err = v.client.find(ctx); v.err != nil {
@@ -180,13 +184,14 @@ func (v *visit) note(step string, a *answer) {
 	}
 }
 
-// remember keeps the memory of the server, as it is behind the first turn.
+// remember keeps the memory of the server, as it is behind the first turn. The peak is that of load and turn: a server may
+// have reset the system's own, as reprise does to measure every turn's.
 func (v *visit) remember() {
 	if v.err != nil {
 		return
 	}
 	if m, ok := v.server.memory(); ok {
-		v.add("memory", "", m.peak)
+		v.add("memory", "", max(m.peak, v.loaded))
 		v.add("anonymous", "", m.anonymous)
 	}
 }
