@@ -1,5 +1,5 @@
-// Package engine runs turns: one request in, text and one ledger row out. It owns the loaded model, the live
-// states and the order of a turn (see Turn, which reads top to bottom); the rooms below it do the work.
+// Package engine runs turns: one request in, text and one ledger row out. It owns the loaded model, its
+// cache and the order of a turn (see Turn, which reads top to bottom); the rooms below it do the work.
 //
 // It must not know HTTP or any API's JSON: adapters translate to Request and from Event and Result.
 //
@@ -7,6 +7,9 @@
 //
 //   - Every Turn writes one row, also a refused, cancelled or failed one.
 //   - prefill_tokens is the sum of how far each forward call of the prefill moved the state, counted there.
-//   - A state is in one place: held in kvcache.Live, or owned by the one turn that took it. A turn that fails
-//     inside a forward call frees its state; one that is cancelled between two steps keeps it.
+//   - A state is the cache's; a turn owns the one that its plan restored until it commits. A turn that fails inside a
+//     forward call drops it; one that is cancelled between two steps commits what it computed.
+//   - An answer is remembered (server/prompt) before the client learns that it is complete.
+//   - An audit is a replay of provenance on a state of its own, a step at a time when no turn is under way, with a row of
+//     its own: purpose audit, parent_turn_id the audited turn.
 package engine
