@@ -57,7 +57,7 @@ func TestEveryCommandHelps(t *testing.T) {
 func TestFlagsOfTheContract(t *testing.T) {
 	want := map[string]string{
 		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device activations ctx chat-template follow-up",
-		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem audit audit-max splice warm",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check",
