@@ -67,6 +67,10 @@ func TestUsageErrors(t *testing.T) {
 		{"models inspect a b", "one model"},
 		{"models import", "one GGUF file"},
 		{"doctor everything", "no argument"},
+		{"cache why", "one turn"},
+		{"cache ls now", "no argument"},
+		{"cache stats --url localhost:8000", "--url"},
+		{"cache wipe", `"wipe"`},
 		{"version --yaml", "--yaml"},
 	} {
 		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitUsage, tt.want) })
@@ -78,7 +82,6 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"plan", "reprise plan is not built yet"},
 		{"report DIR", "reprise report"},
-		{"cache ls", "reprise cache"},
 		{"connect hermes", "reprise connect"},
 		{"selftest", "reprise selftest"},
 		{"guide", "reprise guide"},
