@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Check verifies every invariant and returns all that is broken, with the arithmetic. It is for tests: it walks
-// everything, and reads States, so that nothing may run meanwhile.
+// Check verifies every invariant and returns all that is broken, with the arithmetic. It walks everything, and reads
+// States, so that no turn may run meanwhile: it belongs on the worker, in a turn's place.
 func (c *Cache) Check() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

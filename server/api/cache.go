@@ -1,13 +1,17 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"reprise/kvcache/ledger"
 	"reprise/server/api/wire"
+	"reprise/server/engine"
 )
 
 const healthPath = "/health"
@@ -18,7 +22,9 @@ func (s *Server) routes() []wire.Route {
 		{Method: http.MethodGet, Path: healthPath, Handle: s.health},
 		{Method: http.MethodGet, Path: "/v1/cache/ledger", Handle: s.rows},
 		{Method: http.MethodGet, Path: "/v1/cache/stats", Handle: s.stats},
+		{Method: http.MethodGet, Path: "/v1/cache/why/{turn_id}", Handle: s.why},
 		{Method: http.MethodPost, Path: "/v1/cache/clear", Handle: s.clear},
+		{Method: http.MethodPost, Path: "/v1/cache/verify", Handle: s.verify},
 	}
 }
 
@@ -68,54 +74,55 @@ func onlyParams(q url.Values, known ...string) error {
 	return nil
 }
 
-// turnStats is what the clients' turns add up to since the process began; names are the row's.
-type turnStats struct {
-	Turns       int64 `json:"turns"`
-	Prompt      int64 `json:"prompt_tokens"`
-	Matched     int64 `json:"matched_tokens"`
-	Hit         int64 `json:"lookup_hit_tokens"`
-	Recompute   int64 `json:"recompute_tokens"`
-	New         int64 `json:"new_tokens"`
-	Prefill     int64 `json:"prefill_tokens"`
-	Unprefilled int64 `json:"unprefilled_tokens"`
-	Generated   int64 `json:"generated_tokens"`
-	Stored      int64 `json:"stored_tokens"`
-	Evicted     int64 `json:"evicted_tokens"`
-
-	Finished map[ledger.FinishReason]int64      `json:"finish_reasons"`
-	Misses   map[ledger.MissReason]ledgerMisses `json:"miss_reasons"`
+// why prints where a turn's prompt left what was known, with both texts.
+func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
+	turn := r.PathValue("turn_id")
+	if why, ok := s.engine.Why(turn); ok {
+		return wire.WriteJSON(w, http.StatusOK, why)
+	}
+	rows := s.engine.Ledger().Recent().Rows()
+	i := slices.IndexFunc(rows, func(row ledger.Row) bool { return row.TurnID == turn })
+	if i < 0 {
+		return &wire.Error{Status: http.StatusNotFound, Code: wire.CodeNotFound, Param: "turn_id",
+			Message: fmt.Sprintf("the turn %.100q is not in the ledger of this process: GET /v1/cache/ledger lists those that are", turn)}
+	}
+	row := &rows[i]
+	if at, ok := row.DivergedAt.Get(); ok {
+		return &wire.Error{Status: http.StatusNotFound, Code: "texts_forgotten", Param: "turn_id",
+			Message: fmt.Sprintf("the turn %s left what was known at token %d, too many turns ago: its texts are gone, its row is in the ledger", turn, at)}
+	}
+	return &wire.Error{Status: http.StatusNotFound, Code: "not_diverged", Param: "turn_id",
+		Message: fmt.Sprintf("the turn %s did not leave what was known (miss_reason %s, hit %s of %s prompt tokens): there are no two texts to show",
+			turn, orNone(row.MissReason), orNone(row.LookupHitTokens), orNone(row.PromptTokens))}
 }
 
-type ledgerMisses struct {
-	Turns  int64 `json:"turns"`
-	Tokens int64 `json:"tokens"` // prompt − hit
+// orNone prints a row's field in a sentence.
+func orNone[T any](field ledger.Opt[T]) string {
+	if v, ok := field.Get(); ok {
+		return fmt.Sprint(v)
+	}
+	return "none"
 }
 
-// stats prints the totals.
-func (s *Server) stats(w http.ResponseWriter, _ *http.Request) error {
-	totals := s.engine.Ledger().Totals()
-	t := totals.Purposes[ledger.PurposeTurn]
-	misses := make(map[ledger.MissReason]ledgerMisses, len(t.Misses))
-	for reason, m := range t.Misses {
-		misses[reason] = ledgerMisses(m)
+// Verified is what POST /v1/cache/verify says.
+type Verified struct {
+	OK     bool     `json:"ok"`
+	Broken []string `json:"broken"` // what does not add up, with the arithmetic
+}
+
+// verify counts everything again that the cache holds.
+func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
+	out := Verified{OK: true, Broken: []string{}}
+	err := s.engine.VerifyCache(r.Context())
+	var broken *engine.CacheError
+	switch {
+	case errors.As(err, &broken):
+		out.OK, out.Broken = false, strings.Split(broken.Err.Error(), "\n")
+		s.log.Error("the cache breaks its invariants", "err", broken.Err)
+	case err != nil:
+		return err
 	}
-	if t.Finished == nil {
-		t.Finished = map[ledger.FinishReason]int64{}
-	}
-	return wire.WriteJSON(w, http.StatusOK, struct {
-		Total          turnStats `json:"turns"`
-		Waiting        int       `json:"waiting"` // turns in the queue now
-		IdentityErrors int64     `json:"identity_errors"`
-		WriteErrors    int64     `json:"write_errors"`
-	}{
-		Total: turnStats{
-			Turns: t.Turns, Prompt: t.Tokens.Prompt, Matched: t.Tokens.Matched, Hit: t.Tokens.Hit,
-			Recompute: t.Tokens.Recompute, New: t.Tokens.New, Prefill: t.Tokens.Prefill, Unprefilled: t.Tokens.Unprefilled,
-			Generated: t.Tokens.Generated, Stored: t.Tokens.Stored, Evicted: t.Tokens.Evicted,
-			Finished: t.Finished, Misses: misses,
-		},
-		Waiting: s.engine.Waiting(), IdentityErrors: totals.IdentityErrors, WriteErrors: totals.WriteErrors,
-	})
+	return wire.WriteJSON(w, http.StatusOK, out)
 }
 
 // clear forgets every state that no turn is using.

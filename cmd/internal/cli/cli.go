@@ -60,8 +60,8 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help-command"})
-	group(root, map[string]int{"cache": 6, "connect": 8, "guide": 10, "plan": 10, "report": 10, "selftest": 10})
-	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newLogits(), newDoctor(), newVersion())
+	group(root, map[string]int{"connect": 8, "guide": 10, "plan": 10, "report": 10, "selftest": 10})
+	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newCache(), newLogits(), newDoctor(), newVersion())
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
 	return root
@@ -88,8 +88,7 @@ func group(cmd *cobra.Command, later map[string]int) {
 
 // laterFlags are the contract's flags that this build does not have, with the issue that they come with.
 var laterFlags = map[string]int{
-	"profile": 5,
-	"audit":   6, "audit-max": 6, "cache-mem": 6, "splice": 6, "warm": 6,
+	"profile":    5,
 	"synth":      7,
 	"force-tool": 8, "metrics": 8, "record": 8,
 	"cache-disk": 9, "cache-disk-limit": 9, "cache-disk-rate": 9, "l2": 9,

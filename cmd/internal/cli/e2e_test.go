@@ -127,48 +127,57 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// serving runs `reprise serve` on a free port until stop interrupts it; stop gives the exit code and what was logged.
+func serving(t *testing.T, args ...string) (ready string, stop func() (int, string)) {
+	t.Helper()
+	ctx, interrupt := context.WithCancel(context.Background())
+	t.Cleanup(interrupt)
+	line, code := make(chan string, 1), make(chan int, 1)
+	var stderr bytes.Buffer
+	args = append([]string{"serve", "--device", "cpu", "--addr", "127.0.0.1:0"}, args...)
+	go func() { code <- Run(ctx, args, strings.NewReader(""), &lineWriter{line: line}, &stderr) }()
+	select {
+	case ready = <-line:
+	case c := <-code:
+		t.Fatalf("serve ended with %d: %s", c, stderr.String())
+	}
+	return ready, func() (int, string) {
+		interrupt()
+		return <-code, stderr.String()
+	}
+}
+
 // The server answers, keeps its ledger, and ends well when it is interrupted.
 func TestServe(t *testing.T) {
 	withModel(t)
 	home := t.TempDir()
 	t.Setenv("REPRISE_HOME", home)
 	t.Setenv("REPRISE_API_KEY", "secret")
-	ctx, interrupt := context.WithCancel(context.Background())
-	defer interrupt()
-	line, code := make(chan string, 1), make(chan int, 1)
-	var stderr bytes.Buffer
-	go func() {
-		code <- Run(ctx, []string{"serve", "--device", "cpu", "--addr", "127.0.0.1:0", "--ctx", "64", "--max-output", "3"}, strings.NewReader(""), &lineWriter{line: line}, &stderr)
-	}()
-	var ready string
-	select {
-	case ready = <-line:
-	case c := <-code:
-		t.Fatalf("serve ended with %d: %s", c, stderr.String())
-	}
+	ready, stop := serving(t, "--ctx", "64", "--max-output", "3")
 	found := regexp.MustCompile(`^ready: (http://127\.0\.0\.1:\d+) serves gemma-3-270m on the cpu device, context 64 tokens, template checkpoint$`).FindStringSubmatch(ready)
 	if found == nil {
 		t.Fatalf("the ready line is %q", ready)
 	}
-	if status, _ := post(t, found[1], "", `{}`); status != http.StatusUnauthorized {
+	url := found[1] + "/v1/completions"
+	if status, _ := post(t, url, "", `{}`); status != http.StatusUnauthorized {
 		t.Errorf("without the key: %d", status)
 	}
-	if status, body := post(t, found[1], "secret", `{"model": "gemma-3-270m", "prompt": "`+strings.Repeat("river ", 80)+`"}`); status != http.StatusBadRequest || !strings.Contains(body, "context_length_exceeded") {
+	if status, body := post(t, url, "secret", `{"model": "gemma-3-270m", "prompt": "`+strings.Repeat("river ", 80)+`"}`); status != http.StatusBadRequest || !strings.Contains(body, "context_length_exceeded") {
 		t.Errorf("a prompt that is too long: %d %s", status, body)
 	}
-	status, body := post(t, found[1], "secret", `{"model": "gemma-3-270m", "prompt": "The capital of France is", "temperature": 0, "max_tokens": 30}`)
+	status, body := post(t, url, "secret", `{"model": "gemma-3-270m", "prompt": "The capital of France is", "temperature": 0, "max_tokens": 30}`)
 	if status != http.StatusOK || !strings.Contains(body, "the capital of") || !strings.Contains(body, `"completion_tokens":3`) {
 		t.Errorf("a completion: %d %s", status, body)
 	}
-	interrupt()
-	if c := <-code; c != 0 {
-		t.Errorf("interrupted, serve exits with %d: %s", c, stderr.String())
+	code, log := stop()
+	if code != 0 {
+		t.Errorf("interrupted, serve exits with %d: %s", code, log)
 	}
 	if files, err := ledger.Files(filepath.Join(home, "ledger")); err != nil || len(files) != 1 {
 		t.Errorf("ledger files %v, %v", files, err)
 	}
 	for _, secret := range []string{"secret", "river river"} {
-		if strings.Contains(stderr.String(), secret) {
+		if strings.Contains(log, secret) {
 			t.Errorf("%q is in the log", secret)
 		}
 	}
@@ -176,7 +185,7 @@ func TestServe(t *testing.T) {
 
 func post(t *testing.T, url, key, body string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, url+"/v1/completions", strings.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

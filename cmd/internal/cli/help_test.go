@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -57,11 +57,16 @@ func TestEveryCommandHelps(t *testing.T) {
 func TestFlagsOfTheContract(t *testing.T) {
 	want := map[string]string{
 		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device activations ctx chat-template follow-up",
-		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem audit audit-max splice warm",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check",
 		"reprise doctor":        "json",
+		"reprise cache ls":      "url api-key json",
+		"reprise cache stats":   "url api-key json",
+		"reprise cache why":     "url api-key json",
+		"reprise cache clear":   "url api-key json",
+		"reprise cache verify":  "url api-key json",
 		"reprise models import": "dialect out",
 	}
 	every(newRoot(), func(c *cobra.Command) {

@@ -15,9 +15,12 @@ import (
 
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/load"
+	"reprise/cmd/internal/warm"
 	"reprise/model/hub"
 	"reprise/server/api"
+	"reprise/server/api/openai"
 	"reprise/server/engine"
+	"reprise/server/prompt"
 )
 
 // closing is how long answers under way may take after Ctrl-C.
@@ -35,6 +38,12 @@ type serveFlags struct {
 	maxOutput int
 	noReuse   bool
 	logLevel  string
+
+	cacheMem string
+	splice   string
+	audit    float64
+	auditMax float64 // seconds
+	warm     string
 }
 
 func newServe() *cobra.Command {
@@ -53,14 +62,20 @@ func newServe() *cobra.Command {
 	marked(cmd, inLoad, "model")
 	f.engineFlags.add(cmd)
 	f.addTemplate(cmd)
+	fs.StringVar(&f.splice, "splice", prompt.SpliceOn.String(), "`on|text|off`: an answer that a client sends back is put back as it was generated; only its text is; it is tokenized anew")
+	marked(cmd, inAssemble, "splice")
+	fs.StringVar(&f.cacheMem, "cache-mem", "0", "keep at most this `SIZE` of state, for instance 2GB (decimal); 0 is by the memory that is free after the load")
+	fs.StringVar(&f.warm, "warm", "", "run the requests in `FILE` at the start, one token long: JSON bodies of chat completions (or with a prompt), one, a list, or one a line")
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
-	marked(cmd, inPlan, "no-reuse")
+	marked(cmd, inPlan, "cache-mem", "warm", "no-reuse")
 	fs.IntVar(&f.maxOutput, "max-output", 0, "most tokens of an answer, whatever a request says; 0 is what the context leaves")
 	marked(cmd, inDecode, "max-output")
 	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one")
 	fs.StringVar(&f.key, "api-key", "", "the `KEY` that clients must show; $"+keyVariable+" when not given")
 	fs.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`: what is logged on stderr")
-	marked(cmd, inServer, "addr", "api-key", "log-level")
+	fs.Float64Var(&f.audit, "audit", 0, "compute the share `P` (0 to 1) of the turns that reused state again, when nobody waits, and compare")
+	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
+	marked(cmd, inServer, "addr", "api-key", "log-level", "audit", "audit-max")
 	return cmd
 }
 
@@ -77,10 +92,15 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if len(f.models) == 1 {
 		f.model = f.models[0]
 	}
+	var kept engine.Options
+	if err := f.keep(&kept); err != nil {
+		return err
+	}
 	opts, err := f.options()
 	if err != nil {
 		return err
 	}
+	opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
 	key := f.key
 	if key == "" {
 		key = os.Getenv(keyVariable)
@@ -88,12 +108,16 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if err := free(f.addr, key); err != nil {
 		return err
 	}
-	home, err := hub.Home()
+	first, err := f.warmUps()
+	if err != nil {
+		return err
+	}
+	dir, err := ledgerDir()
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	opts.MaxOutput, opts.NoReuse, opts.LedgerDir, opts.Logger = f.maxOutput, f.noReuse, filepath.Join(home, "ledger"), log
+	opts.MaxOutput, opts.LedgerDir, opts.Logger = f.maxOutput, dir, log
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	e, err := load.Open(ctx, opts, c.ErrOrStderr())
@@ -109,7 +133,56 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	fmt.Fprintln(c.OutOrStdout(), ready(s, e))
+	defer warm.Start(ctx, e, first, log).Close() // before the engine is closed
 	return serve(ctx, s, log)
+}
+
+// keep checks what says which state is kept, put back and compared.
+func (f *serveFlags) keep(o *engine.Options) (err error) {
+	if o.CacheMem, err = console.ParseBytes(f.cacheMem); err != nil {
+		return usagef("--cache-mem: %w", err)
+	}
+	if o.Splice, err = prompt.ParseSplice(f.splice); err != nil {
+		return usagef("--splice %s: must be on, text or off", f.splice)
+	}
+	const day = 24 * 60 * 60
+	switch {
+	case !(f.audit >= 0 && f.audit <= 1):
+		return usagef("--audit %v: must be a share, from 0 (none) to 1 (every turn that reused state)", f.audit)
+	case !(f.auditMax > 0 && f.auditMax <= day):
+		return usagef("--audit-max %v: must be seconds, more than 0 and at most a day", f.auditMax)
+	}
+	o.Audit = engine.Audit{Share: f.audit, Max: time.Duration(f.auditMax * float64(time.Second))}
+	return nil
+}
+
+// warmUps reads the file of --warm, if there is one, for the model that will be loaded: before seconds are spent on that.
+func (f *serveFlags) warmUps() ([]warm.Request, error) {
+	if f.warm == "" {
+		return nil, nil
+	}
+	ckpt, err := hub.Resolve(f.model)
+	if err != nil {
+		return nil, err
+	}
+	config, err := hub.ReadConfig(ckpt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	list, err := warm.Read(f.warm, openai.Target{Name: ckpt.Name, Defaults: config.Generation, Implied: true})
+	if err != nil {
+		return nil, fmt.Errorf("--warm: %w", err)
+	}
+	return list, nil
+}
+
+// ledgerDir is where the server's rows are.
+func ledgerDir() (string, error) {
+	home, err := hub.Home()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, "ledger"), nil
 }
 
 // free finds what the server would refuse before seconds are spent on loading: a port that is taken, or an address

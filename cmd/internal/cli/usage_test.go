@@ -31,6 +31,12 @@ func TestUsageErrors(t *testing.T) {
 		{"serve here", "no argument"},
 		{"serve --max-output -1", "--max-output"},
 		{"serve --log-level loud", "--log-level loud"},
+		{"serve --cache-mem 2GiB", "--cache-mem"},
+		{"serve --cache-mem -1", "--cache-mem"},
+		{"serve --splice perhaps", "--splice perhaps"},
+		{"serve --audit 1.5", "--audit 1.5"},
+		{"serve --audit NaN", "--audit NaN"},
+		{"serve --audit-max 0", "--audit-max 0"},
 		{"logits --out x", "--tokens"},
 		{"logits --tokens x", "--out"},
 		{"logits --tokens x --out y --chunk -1", "--chunk"},
@@ -61,6 +67,10 @@ func TestUsageErrors(t *testing.T) {
 		{"models inspect a b", "one model"},
 		{"models import", "one GGUF file"},
 		{"doctor everything", "no argument"},
+		{"cache why", "one turn"},
+		{"cache ls now", "no argument"},
+		{"cache stats --url localhost:8000", "--url"},
+		{"cache wipe", `"wipe"`},
 		{"version --yaml", "--yaml"},
 	} {
 		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitUsage, tt.want) })
@@ -72,7 +82,6 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"plan", "reprise plan is not built yet"},
 		{"report DIR", "reprise report"},
-		{"cache ls", "reprise cache"},
 		{"connect hermes", "reprise connect"},
 		{"selftest", "reprise selftest"},
 		{"guide", "reprise guide"},

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"reprise/model/hub"
 )
@@ -35,6 +37,20 @@ func Dim(on bool, text string) string {
 
 // Bytes is a size in decimal units: "1.07 GB".
 func Bytes(n int64) string { return hub.SizeText(n) }
+
+// ParseBytes reads a size in decimal units: "2GB", "1.5 MB", "800000".
+func ParseBytes(text string) (int64, error) {
+	number, unit := text, ""
+	if i := strings.IndexFunc(text, unicode.IsLetter); i >= 0 {
+		number, unit = text[:i], text[i:]
+	}
+	factor, known := map[string]float64{"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}[strings.ToLower(unit)]
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !known || err != nil || !(n >= 0 && n*factor < math.MaxInt64) {
+		return 0, fmt.Errorf("%q is not a size: write a number and B, kB, MB, GB or TB (decimal), for instance 2GB", text)
+	}
+	return int64(n * factor), nil
+}
 
 // Count is a number with its thousands apart: "32,768".
 func Count(n int) string {

@@ -23,6 +23,21 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "800000": 800_000, "12B": 12, "2GB": 2e9, "1.5 MB": 1.5e6, "64kb": 64e3, "1TB": 1e12,
+		"": -1, "GB": -1, "-1GB": -1, "2GiB": -1, "2 G": -1, "NaN": -1, "1e300GB": -1, "1GB2": -1, "two": -1, "0x10": -1,
+	} {
+		got, err := ParseBytes(text)
+		if err != nil {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
+	}
+}
+
 func TestTerminals(t *testing.T) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {

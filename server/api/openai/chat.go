@@ -21,8 +21,17 @@ func (a *API) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := a.common(o, r.Header)
-	c.conversation(o)
+	c, err := conversation(o, r.Header, a.target())
+	if err != nil {
+		return err
+	}
+	return a.answer(w, r, c, chatFormat{})
+}
+
+// conversation takes a whole request for a chat completion.
+func conversation(o *wire.Object, h http.Header, t Target) (*call, error) {
+	c := common(o, h, t)
+	c.messages(o)
 	c.Prompt.Tools = tools(o)
 	c.thinking(o)
 	c.MaxTokens = maxTokens(o)
@@ -33,10 +42,7 @@ func (a *API) chat(w http.ResponseWriter, r *http.Request) error {
 	o.Only("prediction", nil, "predicted outputs do not exist here; leave it out")
 	o.Only("web_search_options", nil, "the server searches nothing; leave it out")
 	o.Unknown()
-	if err := o.Err(); err != nil {
-		return err
-	}
-	return a.answer(w, r, c, chatFormat{})
+	return c, o.Err()
 }
 
 // maxTokens is the newer of the two names for the limit, or the older one.
@@ -52,8 +58,8 @@ func maxTokens(o *wire.Object) int {
 	return old
 }
 
-// conversation takes the messages, and refuses what a template could not show.
-func (c *call) conversation(o *wire.Object) {
+// messages takes the conversation, and refuses what a template could not show.
+func (c *call) messages(o *wire.Object) {
 	raw := o.Raw("messages")
 	if raw == nil {
 		o.Missing("messages", "the conversation to continue")

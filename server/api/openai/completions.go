@@ -24,16 +24,8 @@ func (a *API) complete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := a.common(o, r.Header)
-	c.raw(o)
-	c.MaxTokens = defaultCompletion
-	if n, ok := o.Count("max_tokens"); ok {
-		c.MaxTokens = n
-	}
-	o.Only("echo", false, "the prompt is not repeated; leave it out")
-	o.Only("suffix", "", "text is continued, not filled in; leave it out")
-	o.Unknown()
-	if err := o.Err(); err != nil {
+	c, err := continuation(o, r.Header, a.target())
+	if err != nil {
 		return err
 	}
 	err = a.answer(w, r, c, textFormat{})
@@ -42,6 +34,20 @@ func (a *API) complete(w http.ResponseWriter, r *http.Request) error {
 		return &engine.RequestError{Code: refused.Code, Param: "prompt", Message: refused.Message}
 	}
 	return err
+}
+
+// continuation takes a whole request for a completion.
+func continuation(o *wire.Object, h http.Header, t Target) (*call, error) {
+	c := common(o, h, t)
+	c.raw(o)
+	c.MaxTokens = defaultCompletion
+	if n, ok := o.Count("max_tokens"); ok {
+		c.MaxTokens = n
+	}
+	o.Only("echo", false, "the prompt is not repeated; leave it out")
+	o.Only("suffix", "", "text is continued, not filled in; leave it out")
+	o.Unknown()
+	return c, o.Err()
 }
 
 // raw takes the prompt: a text or a list of ids, alone or in a list of one.

@@ -1,5 +1,6 @@
 // Package openai speaks OpenAI's API: chat completions, completions and models, streamed or whole, and its shape of
-// errors. It translates requests to engine.Request and events and results back; it decides nothing about a turn.
+// errors. It translates requests to engine.Request (Parse does so outside a request, for warm-ups) and events and
+// results back; it decides nothing about a turn.
 //
 // It must not know sockets, keys or limits of the server (package api), nor how ids are made or states kept.
 //
@@ -14,5 +15,5 @@
 //     that real clients send and that can have no effect on one local model are accepted (see accepted).
 //   - usage carries reprise.row, the turn's ledger row, when the request asks for it; and reprise.ids, for measuring
 //     and debugging, when it has "reprise": {"ids": true}: prompt and generated ids, and how many of both together
-//     entered the model.
+//     entered the model. "reprise": {"reuse": false} computes the whole prompt, whatever is held.
 package openai

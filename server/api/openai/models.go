@@ -48,17 +48,17 @@ func (a *API) listModels(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) getModel(w http.ResponseWriter, r *http.Request) error {
-	if err := a.known(r.PathValue("id")); err != nil {
+	if err := a.target().known(r.PathValue("id")); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, a.entry())
 }
 
 // known says whether the request's model is the loaded one.
-func (a *API) known(name string) error {
-	if have := a.model().Name; name != have {
+func (t Target) known(name string) error {
+	if name != t.Name {
 		return &wire.Error{Status: http.StatusNotFound, Code: wire.CodeNoModel, Param: "model",
-			Message: "the model " + quoted(name) + " is not loaded; this server has " + quoted(have)}
+			Message: "the model " + quoted(name) + " is not loaded; this server has " + quoted(t.Name)}
 	}
 	return nil
 }

@@ -20,12 +20,42 @@ type call struct {
 	ids    bool // usage carries the ids
 }
 
+// Target is the model that requests are made for.
+type Target struct {
+	Name     string
+	Defaults hub.Generation // of sampling
+	Implied  bool           // a request need not name it
+}
+
+func (a *API) target() Target {
+	m := a.model()
+	return Target{Name: m.Name, Defaults: m.Config.Generation}
+}
+
+// Parse makes a turn's request of a body that POST /v1/chat/completions takes, or POST /v1/completions when it has a
+// prompt in place of messages. How the answer would be delivered is read and dropped.
+func Parse(body []byte, t Target) (engine.Request, error) {
+	o, err := wire.ParseObject(body)
+	if err != nil {
+		return engine.Request{}, err
+	}
+	take := conversation
+	if o.Raw("messages") == nil && o.Raw("prompt") != nil {
+		take = continuation
+	}
+	c, err := take(o, http.Header{}, t)
+	if err != nil {
+		return engine.Request{}, err
+	}
+	return c.Request, nil
+}
+
 // common takes the fields that both endpoints know. The caller takes its own before it refuses the unknown ones.
-func (a *API) common(o *wire.Object, h http.Header) *call {
+func common(o *wire.Object, h http.Header, t Target) *call {
 	c := &call{}
 	if name, ok := o.String("model"); ok {
-		o.Add(a.known(name))
-	} else {
+		o.Add(t.known(name))
+	} else if !t.Implied {
 		o.Missing("model", "GET /v1/models lists what there is")
 	}
 	c.stream, _ = o.Bool("stream")
@@ -34,7 +64,7 @@ func (a *API) common(o *wire.Object, h http.Header) *call {
 		opts.Bool("include_obfuscation") // padding against eavesdroppers: there is none on loopback
 		opts.Unknown()
 	}
-	c.Params = sampling(o, a.model().Config.Generation)
+	c.Params = sampling(o, t.Defaults)
 	c.Stop = stops(o)
 	c.Session = session(o, h)
 	c.extension(o, h)

@@ -11,6 +11,7 @@ import (
 
 	"reprise/model/chat"
 	"reprise/model/sample"
+	"reprise/server/api/openai"
 	"reprise/server/api/wire/wiretest"
 	"reprise/server/engine"
 )
@@ -202,5 +203,42 @@ func TestCaptures(t *testing.T) {
 			t.Errorf("%s: %d messages of %d, %d tools of %d, max_tokens %d", filepath.Base(file),
 				len(r.Prompt.Messages), len(want.Messages), len(r.Prompt.Tools), len(want.Tools), r.MaxTokens)
 		}
+	}
+}
+
+// TestParse: a body outside a request means what it means in one, except that the model may go without saying.
+func TestParse(t *testing.T) {
+	target := openai.Target{Name: "tiny", Implied: true}
+	for _, c := range []struct{ path, body string }{
+		{chatPath, with(`"seed": 1, "stream": true, "max_tokens": 3, "tools": [{"type": "function", "function": {"name": "f"}}], "prompt_cache_key": "k", "reprise": {"reuse": false, "ids": true}`)},
+		{textPath, withText(`"seed": 1, "stop": "x"`)},
+	} {
+		want := wiretest.New(nil)
+		h := serve(t, want)
+		h.ServeHTTP(httptest.NewRecorder(), request("POST", c.path, c.body))
+		sent := want.Requests()[0]
+		sent.TurnID = ""
+		got, err := openai.Parse([]byte(c.body), target)
+		if err != nil || !reflect.DeepEqual(got, sent) {
+			t.Errorf("%s: %+v, %v; want %+v", c.body, got, err, sent)
+		}
+		implied, err := openai.Parse([]byte(strings.Replace(c.body, `"model": "tiny",`, "", 1)), target)
+		if err != nil || !reflect.DeepEqual(implied, sent) {
+			t.Errorf("%s without its model: %+v, %v", c.body, implied, err)
+		}
+	}
+	for _, c := range []struct{ body, says string }{
+		{`{"messages": [{"role": "user", "content": "Hi"}], "temprature": 1}`, "temprature"},
+		{`{"model": "other", "prompt": "Hi"}`, `"other" is not loaded`},
+		{`{"messages": [], "prompt": "Hi"}`, "messages is empty"},
+		{`{}`, "messages is required"},
+		{`[]`, "JSON object"},
+	} {
+		if _, err := openai.Parse([]byte(c.body), target); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", c.body, err, c.says)
+		}
+	}
+	if _, err := openai.Parse([]byte(`{"prompt": "Hi"}`), openai.Target{Name: "tiny"}); err == nil || !strings.Contains(err.Error(), "model is required") {
+		t.Errorf("a body without a model: %v", err)
 	}
 }

@@ -18,7 +18,11 @@ type Engine interface {
 	Model() *engine.Model
 	Ledger() *ledger.Ledger
 	Waiting() int
+	CacheStats() engine.CacheStats
+	AuditStats() engine.AuditStats
+	Why(turn string) (engine.Why, bool)
 	ClearCache(ctx context.Context) error
+	VerifyCache(ctx context.Context) error
 }
 
 var _ Engine = (*engine.Engine)(nil)

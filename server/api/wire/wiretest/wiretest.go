@@ -20,6 +20,10 @@ type Script func(ctx context.Context, e *Engine, req engine.Request, emit func(e
 type Engine struct {
 	Loaded *engine.Model
 	Play   Script // nil: Words("Hello", " world")
+	Cache  engine.CacheStats
+	Audits engine.AuditStats
+	Whys   []engine.Why
+	Broken error // what VerifyCache finds
 
 	ledger *ledger.Ledger
 
@@ -63,6 +67,25 @@ func (e *Engine) Ledger() *ledger.Ledger { return e.ledger }
 
 // Waiting is 0: scripts do not queue.
 func (e *Engine) Waiting() int { return 0 }
+
+// CacheStats are those that the test set.
+func (e *Engine) CacheStats() engine.CacheStats { return e.Cache }
+
+// AuditStats are those that the test set.
+func (e *Engine) AuditStats() engine.AuditStats { return e.Audits }
+
+// Why has the divergences that the test set.
+func (e *Engine) Why(turn string) (engine.Why, bool) {
+	for _, w := range e.Whys {
+		if w.TurnID == turn {
+			return w, true
+		}
+	}
+	return engine.Why{}, false
+}
+
+// VerifyCache finds what the test set.
+func (e *Engine) VerifyCache(context.Context) error { return e.Broken }
 
 // ClearCache counts.
 func (e *Engine) ClearCache(context.Context) error {
@@ -109,8 +132,12 @@ func (e *Engine) Finish(req engine.Request, text string, generated int) *engine.
 	if session == "" {
 		session = "session_test"
 	}
+	purpose := req.Purpose
+	if purpose == "" {
+		purpose = ledger.PurposeTurn
+	}
 	row := ledger.Row{
-		TurnID: req.TurnID, SessionID: session, Time: time.Now().UTC(), Model: e.Loaded.Name, Purpose: ledger.PurposeTurn,
+		TurnID: req.TurnID, SessionID: session, Time: time.Now().UTC(), Model: e.Loaded.Name, Purpose: purpose,
 		PromptTokens: some(10), LookupRequestedTokens: some(10), MatchedTokens: some(5), LookupHitTokens: some(4),
 		L0HitTokens: some(4), L1HitTokens: some(0), L2HitTokens: some(0), LowerHitTokens: some(0), RecomputeTokens: some(1),
 		NewTokens: some(5), PrefillTokens: some(6), UnprefilledTokens: some(0), GeneratedTokens: some(generated),

@@ -1,0 +1,120 @@
+package cachecmd
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"reprise/cmd/internal/console"
+	"reprise/kvcache/ledger"
+	"reprise/server/api"
+	"reprise/server/engine"
+)
+
+// WriteStats prints the totals for people.
+func WriteStats(out io.Writer, s *api.Stats) error {
+	t, c, a := s.Turns, s.Cache, s.Audits
+	w := tabwriter.NewWriter(out, 9, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "turns\t%s, %d waiting; %s warm-ups, %s audits\n", num(t.Turns), s.Waiting, num(s.Purposes[ledger.PurposeWarmup]), num(s.Purposes[ledger.PurposeAudit]))
+	fmt.Fprintf(w, "prompts\t%s tokens: %s reused, %s recomputed, %s new (%s of them displaced)\n", num(t.Prompt), num(t.Hit), num(t.Recompute), num(t.New), num(t.Displaced))
+	fmt.Fprintf(w, "prefill\t%s tokens, %s of them paid again; %s left unprefilled\n", num(t.Prefill), num(t.PaidAgain), num(t.Unprefilled))
+	fmt.Fprintf(w, "answers\t%s tokens; %s came back and were spliced in\n", num(t.Generated), num(t.Spliced))
+	for _, reason := range slices.Sorted(maps.Keys(t.Misses)) {
+		if m := t.Misses[reason]; reason != ledger.MissNone {
+			fmt.Fprintf(w, "miss\t%s: %s turns, %s tokens\n", reason, num(m.Turns), num(m.Tokens))
+		}
+	}
+	writeCache(w, &c)
+	fmt.Fprintf(w, "evicted\t%s tokens, %s snapshots\n", num(c.Evicted), num(c.SnapshotsEvicted))
+	fmt.Fprintf(w, "audits\t%s match, %s within, %s mismatch, %s skipped, %s failed\n", num(a.Matches), num(a.Within), num(a.Mismatches), num(a.Skipped), num(a.Failed))
+	if s.IdentityErrors+s.WriteErrors > 0 {
+		fmt.Fprintf(w, "PROBLEM\t%s rows break an identity, %s could not be written\n", num(s.IdentityErrors), num(s.WriteErrors))
+	}
+	return w.Flush()
+}
+
+func writeCache(w io.Writer, c *api.Cache) {
+	fmt.Fprintf(w, "cache\t%s of %s: %s in %d states (%d in use), %s in %d pieces, %s in %d snapshots\n", console.Bytes(c.Bytes), console.Bytes(c.Budget),
+		console.Bytes(c.StateBytes), c.States, c.Busy, console.Bytes(c.PieceBytes), c.Pieces, console.Bytes(c.SnapBytes), c.Snapshots)
+	fmt.Fprintf(w, "tree\t%s tokens in %s nodes, %s of them ghosts; %s sessions\n", console.Count(c.Tokens), console.Count(c.Nodes), console.Count(c.Ghosts), console.Count(c.Sessions))
+}
+
+func num(n int64) string { return console.Count(int(n)) }
+
+// WriteSessions prints a line a session, and what the cache holds of all of them.
+func WriteSessions(out io.Writer, list []Session, c *api.Cache) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(list) > 0 {
+		fmt.Fprintln(w, "SESSION\tTURNS\tTOKENS\tLAST PROMPT\tLAST HIT\tLAST TURN\tAT")
+	}
+	for _, s := range list {
+		turns := console.Count(s.Turns)
+		if s.WarmUps > 0 {
+			turns += fmt.Sprintf(" + %d warm-up", s.WarmUps)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.ID), turns, console.Count(s.Tokens), console.Count(s.LastPrompt), console.Count(s.LastHit),
+			s.LastTurn, s.Last.Local().Format("2006-01-02 15:04:05"))
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(w, "no session yet")
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w = tabwriter.NewWriter(out, 9, 0, 2, ' ', 0)
+	fmt.Fprintln(w)
+	writeCache(w, c)
+	return w.Flush()
+}
+
+// mark stands where two texts part.
+const mark = "▸"
+
+// WriteWhy prints where a turn left what was known, and both texts with a mark where they part.
+func WriteWhy(out io.Writer, y *engine.Why) error {
+	whose := "what was known"
+	if y.Other != "" {
+		whose = y.Other
+	}
+	in := ""
+	if y.In != "" {
+		in = ", in " + printable(y.In)
+	}
+	at := common(y.Old, y.New)
+	_, err := fmt.Fprintf(out, "%s left %s at token %s%s (miss_reason %s)\n\nwas  %s\nnow  %s\n", y.TurnID, whose, console.Count(y.At), in, y.MissReason,
+		marked(y.Old, at), marked(y.New, at))
+	if err == nil && y.Old == y.New {
+		_, err = fmt.Fprintln(out, "\nThe texts are equal: other tokens stand for the same text.")
+	}
+	return err
+}
+
+// common is how many bytes two texts share, in whole characters.
+func common(x, y string) int {
+	for i, r := range x {
+		if !strings.HasPrefix(y[min(i, len(y)):], string(r)) {
+			return i
+		}
+	}
+	return len(x)
+}
+
+// marked is a text with the mark at a byte, its lines under each other.
+func marked(text string, at int) string {
+	at = min(at, len(text))
+	return strings.ReplaceAll(printable(text[:at])+mark+printable(text[at:]), "\n", "\n     ")
+}
+
+// printable is a text without what a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
