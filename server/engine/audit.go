@@ -78,6 +78,17 @@ type AuditStats struct {
 	Failed     int64 `json:"failed"`
 }
 
+func (s *AuditStats) add(verdict ledger.Audit) {
+	switch verdict {
+	case ledger.AuditMatch:
+		s.Matches++
+	case ledger.AuditWithin:
+		s.Within++
+	case ledger.AuditMismatch:
+		s.Mismatches++
+	}
+}
+
 // auditQueue is how many audits may wait.
 const auditQueue = 16
 
@@ -120,7 +131,7 @@ func (a *auditor) take(x *audit) {
 	a.drop(x)
 }
 
-// fits says whether a second state of that length has room beside what is kept.
+// fits says whether a second state of that length has room beside what is kept: the budget is half of what was free.
 func (a *auditor) fits(x *audit) bool {
 	m, s := a.engine.model.forCache(), a.engine.cache.Stats()
 	return s.LiveBytes+s.PieceBytes+s.SnapBytes+int64(len(x.ids))*m.RowBytes+m.SnapshotBytes <= 2*s.Budget
@@ -168,9 +179,7 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 		a.engine.opts.Logger.Error("audit failed", "turn", x.turn, "err", err)
 	default:
 		row.Audit, row.AuditMaxDiff = ledger.Some(verdict), ledger.Some(diff)
-		a.count(func(s *AuditStats) {
-			*map[ledger.Audit]*int64{ledger.AuditMatch: &s.Matches, ledger.AuditWithin: &s.Within, ledger.AuditMismatch: &s.Mismatches}[verdict]++
-		})
+		a.count(func(s *AuditStats) { s.add(verdict) })
 	}
 	if verdict == ledger.AuditMismatch {
 		a.engine.opts.Logger.Error("audit: the reused state is not what its provenance gives; it is dropped", "turn", x.turn, "hit", x.hit, "max_diff", diff)

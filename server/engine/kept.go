@@ -15,7 +15,7 @@ type Why struct {
 	At         int               `json:"diverged_at"`             // token index
 	In         string            `json:"diverged_in,omitempty"`
 	MissReason ledger.MissReason `json:"miss_reason"`
-	Old        string            `json:"old"` // what stood there
+	Old        string            `json:"old"` // what stood there, behind the last tokens that both have
 	New        string            `json:"new"`
 }
 

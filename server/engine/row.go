@@ -85,6 +85,9 @@ func (t *turn) tokens() {
 	t.diverged()
 }
 
+// leadTokens is how much of the common text stands before a divergence.
+const leadTokens = 16
+
 // diverged says where and in what the prompt left what was known, and keeps both texts for Why.
 func (t *turn) diverged() {
 	m := &t.plan.Match
@@ -101,6 +104,8 @@ func (t *turn) diverged() {
 		why.Old = t.model.Tokenizer.Decode(m.Instead, false)
 		why.New = t.model.Tokenizer.Decode(rest[:min(len(rest), len(m.Instead))], false)
 	}
+	lead := t.model.Tokenizer.Decode(t.prompt.IDs[max(0, m.DivergedAt-leadTokens):m.DivergedAt], false)
+	why.Old, why.New = lead+why.Old, lead+why.New
 	if why.In != "" {
 		t.row.DivergedIn = ledger.Some(why.In)
 	}
