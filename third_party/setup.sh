@@ -79,7 +79,7 @@ compile_tokenizers() {
   say "compiling the tokenizers library (about two minutes, once)"
   cp -R "$mod" "$out/src" && chmod -R u+w "$out/src"
   (cd "$out/src" && cargo fetch -q --locked)
-  # The one place of the crate that we replace (tokenizers/model_wrapper.rs says why), as a path that stands in for it.
+  # The crate with the places that we replace (tokenizers/apply.py lists them, each file says why), as a path that stands in for it.
   python3 "$here/tokenizers/apply.py" "$out/src" "$out/crate"
   mkdir -p "$out/src/.cargo" && printf 'paths = ["%s"]\n' "$out/crate" > "$out/src/.cargo/config.toml"
   (cd "$out/src" && CARGO_TARGET_DIR="$out/target" RUSTFLAGS="-Awarnings" cargo build -q --release --locked)

@@ -48,6 +48,13 @@ func TestLoadErrors(t *testing.T) {
 			spec["added_tokens"] = []any{map[string]any{"id": -1, "content": "x"}}
 		}), "has id -1"},
 		{"a merge of unknown pieces", edit(func(_, model map[string]any) { model["merges"] = []any{"qq zz"} }), "qq"},
+		{"a paired merge of unknown pieces", edit(func(_, model map[string]any) { model["merges"] = []any{[]any{"e", "qq"}} }), "Token `qq` out of vocabulary"},
+		{"a merge whose result is unknown", edit(func(_, model map[string]any) { model["merges"] = []any{[]any{"<s>", "<s>"}} }), "<s><s>"},
+		{"a merge of three", edit(func(_, model map[string]any) { model["merges"] = []any{[]any{"e", "e", "e"}} }), "two strings"},
+		{"a merge of one", edit(func(_, model map[string]any) { model["merges"] = []any{"#version: 0.2", "e"} }), "invalid at line 1"},
+		{"merges in both forms", edit(func(_, model map[string]any) {
+			model["merges"] = []any{model["merges"].([]any)[0], []any{"e", "e"}, "e e"}
+		}), "mixed"},
 		{"no decoder", step("null"), "decoder is absent"},
 		{"a decoder of another kind", step(`{"type":"WordPiece","prefix":"##","cleanup":true}`), `"WordPiece"`},
 		{"a replacement by pattern", step(`{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"Regex":"a"},"content":"b"},{"type":"Fuse"}]}`), `"Replace"`},
