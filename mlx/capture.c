@@ -33,6 +33,14 @@ void reprise_free_arrays(void **arrays, size_t n) {
   }
 }
 
+// glibc raises its threshold to the largest block that was ever freed, and blocks below it share a heap that shrinks only
+// from its end: what outlives a prefill, snapshots for one, would keep its scratch resident.
+void reprise_tune_heap(void) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 1280 << 10);
+#endif
+}
+
 void reprise_release_heap(void) {
 #if defined(__GLIBC__)
   malloc_trim(0);

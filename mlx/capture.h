@@ -8,6 +8,8 @@
 void reprise_capture_errors(void);
 // The message of the last error on this thread; empties it.
 const char *reprise_take_error(void);
+// Keeps large blocks apart from the C heap, so that each goes back to the system when it is freed.
+void reprise_tune_heap(void);
 // Gives the heap's freed memory back to the system.
 void reprise_release_heap(void);
 // Frees n arrays, one crossing for all.

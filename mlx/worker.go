@@ -82,6 +82,7 @@ func Start(device Device) (*Worker, error) { return StartWith(device, Options{})
 // the CPU device whatever the machine has, may start their own.
 func StartWith(device Device, opts Options) (*Worker, error) {
 	w := &Worker{device: device, opts: opts, jobs: make(chan job), quit: make(chan struct{}), done: make(chan struct{})}
+	C.reprise_tune_heap()
 	ready := make(chan error)
 	go w.loop(ready)
 	if err := <-ready; err != nil {
