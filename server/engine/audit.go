@@ -92,7 +92,7 @@ func (s *AuditStats) add(verdict ledger.Audit) {
 // auditQueue is how many audits may wait.
 const auditQueue = 16
 
-func (e *Engine) startAuditor(o Audit) *auditor {
+func (e *Engine) startAuditor() *auditor {
 	ctx, stop := context.WithCancel(context.Background())
 	a := &auditor{engine: e, jobs: make(chan *audit, auditQueue), stop: stop, done: make(chan struct{})}
 	go a.run(ctx)
@@ -201,14 +201,7 @@ func (a *auditor) compare(ctx context.Context, x *audit) (verdict ledger.Audit, 
 		}
 	}()
 	exact := a.engine.worker.Device() == mlx.CPU // elsewhere equal calls need not give equal bits
-	step := func(fn func(s *mlx.Scope) error) error {
-		_, leave, err := a.engine.queue.Admit(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
-		return a.engine.queue.Step(ctx, fn)
-	}
+	step := func(fn func(s *mlx.Scope) error) error { return a.engine.alone(ctx, fn) }
 	if err = step(func(*mlx.Scope) error { st = a.engine.model.net.NewState(); st.Reserve(len(x.ids)); return nil }); err != nil {
 		return "", 0, err
 	}

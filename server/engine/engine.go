@@ -82,7 +82,7 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	}
 	e.cache = kvcache.New(kvcache.Options{Budget: e.budget(ctx)})
 	e.cache.Add(e.model.forCache())
-	e.audits = e.startAuditor(opts.Audit)
+	e.audits = e.startAuditor()
 	return e, nil
 }
 

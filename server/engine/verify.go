@@ -20,15 +20,20 @@ func (e *CacheError) Unwrap() error { return e.Err }
 // VerifyCache walks everything that the cache holds and counts it again. It waits for a place in the queue like a turn:
 // states may not change meanwhile. What it finds is a *CacheError; another error says that nothing was verified.
 func (e *Engine) VerifyCache(ctx context.Context) error {
-	_, leave, err := e.queue.Admit(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return e.queue.Step(ctx, func(*mlx.Scope) error {
+	return e.alone(ctx, func(*mlx.Scope) error {
 		if err := e.cache.Check(); err != nil {
 			return &CacheError{err}
 		}
 		return nil
 	})
+}
+
+// alone runs a step in a turn's place: no turn is under way meanwhile.
+func (e *Engine) alone(ctx context.Context, step func(*mlx.Scope) error) error {
+	_, leave, err := e.queue.Admit(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return e.queue.Step(ctx, step)
 }
