@@ -1,5 +1,5 @@
 // x86 with AVX-512 (F, BW, VL) and VNNI: its dot product adds four byte products to 32 bits in one
-// instruction. Unpacking and matrix-vector loops stay 256 bits wide, where memory sets the pace.
+// instruction. Unpacking for tiles and the integer matrix-vector loops stay 256 bits wide.
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -24,6 +24,7 @@ REPRISE_TARGET_BEGIN(REPRISE_AVX512)
 namespace avx512 {
 
 #include "x86_vec.h"
+#include "avx512_vec.h"
 
 struct Wide {
   static constexpr int width = 16;
@@ -64,7 +65,7 @@ struct Tiling {
 REPRISE_TARGET_END
 
 const Kernels *avx512_kernels() {
-  static constexpr Kernels table = avx512::Level<avx512::Vec, avx512::Tiling>::table("avx512");
+  static constexpr Kernels table = avx512::Level<avx512::Vec, avx512::Tiling, avx512::Broad>::table("avx512");
 #if defined(REPRISE_EMULATE)
   const bool has = true;
 #else

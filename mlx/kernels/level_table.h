@@ -1,5 +1,5 @@
 // Fills a level's table from the templates. Included last by level_*.cpp, after the vector types.
-// V is the vector type of the matrix-vector loops and of unpacking, T the tiling of the others.
+// V is the vector type of unpacking and of the integer matrix-vector loops, M that of the others, T the tiling of matrix products.
 
 constexpr int max_groups = 4096;  // 65536 columns in groups of 16; products.cpp refuses more
 
@@ -36,11 +36,11 @@ static inline void with_format(int format, Body &&body) {
   }
 }
 
-template <class V, class T>
+template <class V, class T, class M = V>
 struct Level {
   static void matvec_any(int format, const Matrix &w, const Activations &a, int64_t t, const Outputs &y, int64_t n0,
                          int64_t n1, bool integer) {
-    with_format(format, [&](auto f) { matvec<V, f()>(w, a, t, y, n0, n1, integer); });
+    with_format(format, [&](auto f) { matvec<V, M, f()>(w, a, t, y, n0, n1, integer); });
   }
 
   static void pack_any(int format, Activations &a, int64_t t, const float *const *rows, int count, int64_t cols,

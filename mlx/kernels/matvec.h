@@ -1,8 +1,8 @@
 // Products with few rows of x: each row of W is unpacked in registers and used at once, so the time
 // is that of streaming W. Included by level_*.cpp inside that level's namespace and target.
 
-// The hardware's own prefetching stops at each page and is split between three streams.
-constexpr int prefetch_ahead = 2048;
+// Bytes of W ahead: the hardware's own prefetching stops at each page and is split between three streams.
+constexpr int prefetch_ahead = 6144;
 
 // How many rows of W ahead their scales (and biases) are asked for.
 constexpr int64_t scale_rows_ahead = 24;
@@ -242,18 +242,18 @@ static void matvec_integer(const Matrix &w, const Activations &a, const Outputs 
   }
 }
 
-template <class V, int Fmt, int Rows>
+template <class V, class M, int Fmt, int Rows>
 static void matvec_rows(const Matrix &w, const Activations &a, const Outputs &y, int64_t n0, int64_t n1, bool integer) {
   if constexpr (is_dense(Fmt)) {
-    matvec_dense<V, Fmt, Rows>(w, a, y, n0, n1);
+    matvec_dense<M, Fmt, Rows>(w, a, y, n0, n1);
   } else if constexpr (has_integer_path(Fmt)) {
-    integer ? matvec_integer<V, Fmt, Rows>(w, a, y, n0, n1) : matvec_float<V, Fmt, Rows>(w, a, y, n0, n1);
+    integer ? matvec_integer<V, Fmt, Rows>(w, a, y, n0, n1) : matvec_float<M, Fmt, Rows>(w, a, y, n0, n1);
   } else {
-    matvec_float<V, Fmt, Rows>(w, a, y, n0, n1);
+    matvec_float<M, Fmt, Rows>(w, a, y, n0, n1);
   }
 }
 
-template <class V, int Fmt>
+template <class V, class M, int Fmt>
 static void matvec(const Matrix &w, Activations a, int64_t t, const Outputs &y, int64_t n0, int64_t n1, bool integer) {
   a.values += t * a.padded;
   if (integer) a.integers += t * a.padded * streamed_bytes<V, Fmt>;
@@ -261,9 +261,9 @@ static void matvec(const Matrix &w, Activations a, int64_t t, const Outputs &y, 
   a.sum += t * a.blocks;
   static_assert(REPRISE_MATVEC_ROWS == 4, "one case for each row count");
   switch (y.count) {
-    case 1: return matvec_rows<V, Fmt, 1>(w, a, y, n0, n1, integer);
-    case 2: return matvec_rows<V, Fmt, 2>(w, a, y, n0, n1, integer);
-    case 3: return matvec_rows<V, Fmt, 3>(w, a, y, n0, n1, integer);
-    case 4: return matvec_rows<V, Fmt, 4>(w, a, y, n0, n1, integer);
+    case 1: return matvec_rows<V, M, Fmt, 1>(w, a, y, n0, n1, integer);
+    case 2: return matvec_rows<V, M, Fmt, 2>(w, a, y, n0, n1, integer);
+    case 3: return matvec_rows<V, M, Fmt, 3>(w, a, y, n0, n1, integer);
+    case 4: return matvec_rows<V, M, Fmt, 4>(w, a, y, n0, n1, integer);
   }
 }

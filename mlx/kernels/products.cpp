@@ -30,7 +30,7 @@ namespace {
 enum Error { ok, bad_kind, bad_shape, bad_group, bad_pointer, bad_matrix, no_memory };
 
 constexpr int64_t max_cols = 65536;          // bounds the decoded scales that a thread keeps on its stack
-constexpr int64_t matvec_chunk_bytes = 49152;  // long enough to hide the claim, short enough to share evenly
+constexpr int64_t matvec_chunk_bytes = 1 << 20;  // each chunk starts with memory that nobody asked for ahead
 constexpr int64_t serial_pack = 16384;       // values of x below which waking a worker costs more than it saves
 constexpr int64_t m_chunk = 128;             // rows of x per chunk where panels alone are too few
 

@@ -77,6 +77,9 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 	} else {
 		r.ok("device", "%s", text)
 	}
+	if level, threads := w.KernelLevel(); threads > 0 {
+		r.ok("kernels", "%s, %d threads on %d usable cores", level, threads, runtime.NumCPU())
+	}
 	d := device{kind: kind, room: info.RecommendedWorkingSet}
 	if d.room == 0 {
 		d.room = info.MemorySize
@@ -98,13 +101,13 @@ func idleGPU(used mlx.Device) string {
 	return ""
 }
 
-// blas says what computes the CPU device's float products.
+// blas says what computes the products that MLX's own ops make on the CPU device; the kernels make those with weights.
 func (r *Report) blas() {
 	library, threads := mlx.BLAS()
 	cores := runtime.NumCPU()
 	switch {
 	case library == "":
-		r.add("blas", Warning, "run `make build` again: without OpenBLAS prefill on the CPU device is about thirty times slower", "none found")
+		r.add("blas", Warning, "run `make build` again: without OpenBLAS MLX's own matrix products on the CPU device are about thirty times slower", "none found")
 	case threads > cores:
 		r.add("blas", Warning, "pass --threads, or lower OPENBLAS_NUM_THREADS", "%s, %d threads on %d usable cores", library, threads, cores)
 	case threads == 0:
