@@ -60,10 +60,10 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	q, k, v := d.heads(s, d.convolve(s, inputs, T))
 	steps := tokens{
 		q: q, k: k, v: v,
-		keep:    s.Exp(s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, in[3]), d.dtBias)))),
+		decay:   s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, in[3]), d.dtBias))),
 		correct: s.Sigmoid(float32s(s, in[2])),
 	}
-	y, matrix, captured := steps.run(s, matrix, r.Captures(T))
+	y, matrix, captured := steps.chunked(s, matrix, r.Captures(T))
 	r.Store(s, T, inputs, matrix, captured)
 	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, in[1], d.valueHeads))))
 	return nn.ProjectOnto(s, x, s.AsType(s.Flatten(y, 2, 3), dtype), &d.out, nil)
@@ -81,8 +81,8 @@ func (d *deltaNet) convolve(s *mlx.Scope, inputs mlx.Array, T int) mlx.Array {
 	return nn.SiLU(s, sum)
 }
 
-// heads splits the channels into queries, keys and values [1, T, value heads, dim]. Queries and keys are made unit
-// vectors, queries are scaled by keyDim^-½ too, and each key head serves several value heads in a row.
+// heads splits the channels into queries and keys [1, T, key heads, dim] and values [1, T, value heads, dim]. Queries
+// and keys are made unit vectors, queries are scaled by keyDim^-½ too.
 func (d *deltaNet) heads(s *mlx.Scope, x mlx.Array) (q, k, v mlx.Array) {
 	keys := d.keyHeads * d.keyDim
 	parts := s.SplitSections(x, []int{keys, 2 * keys}, -1)
@@ -92,8 +92,7 @@ func (d *deltaNet) heads(s *mlx.Scope, x mlx.Array) (q, k, v mlx.Array) {
 	// The eps of 1e-6 is on the sum of squares, an RMS norm's on their mean.
 	unit := nn.RMSNorm{Eps: float32(1e-6 / float64(d.keyDim))}
 	of := func(x mlx.Array, scale float64) mlx.Array {
-		x = s.Multiply(unit.Forward(s, nn.Heads(s, x, d.keyHeads)), s.Scalar(scale, mlx.Float32))
-		return s.Repeat(x, d.valueHeads/d.keyHeads, 2)
+		return s.Multiply(unit.Forward(s, nn.Heads(s, x, d.keyHeads)), s.Scalar(scale, mlx.Float32))
 	}
 	q = of(parts[0], 1/float64(d.keyDim))
 	k = of(parts[1], math.Pow(float64(d.keyDim), -0.5))
