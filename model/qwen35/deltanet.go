@@ -21,6 +21,9 @@ type deltaNet struct {
 	norm   nn.RMSNorm // of each value head's output, float32
 
 	keyHeads, valueHeads, keyDim, valueDim, width int
+
+	use verified  // which kernels
+	eps mlx.Array // the norm's, for them: float32 [1]
 }
 
 func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
@@ -51,22 +54,50 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	T, dtype := x.Dim(1), x.Dtype()
-	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, dtype, [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
+	T := x.Dim(1)
+	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, x.Dtype(), [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
 	inputs := s.Concatenate([]mlx.Array{tail, in[0]}, 1)
+	prepare, recur, finish := d.prepare, form((*tokens).plain), d.finish
+	if T >= chunkedFrom {
+		recur = (*tokens).chunked
+	}
+	if d.use.prepare {
+		prepare = d.prepareFused
+	}
+	if d.use.recurrence {
+		recur = (*tokens).fused
+	}
+	if d.use.finish {
+		finish = d.finishFused
+	}
+	steps := prepare(s, inputs, in[2], in[3])
+	y, matrix, captured := recur(&steps, s, matrix, r.Captures(T))
+	r.Store(s, T, inputs, matrix, captured)
+	return nn.ProjectOnto(s, x, finish(s, y, in[1]), &d.out, nil)
+}
+
+// prepare makes tokens of the convolution's inputs [1, width-1+T, channels] and the rates' projections b and a
+// [1, T, value heads].
+func (d *deltaNet) prepare(s *mlx.Scope, inputs, b, a mlx.Array) tokens {
+	if s.Err() != nil {
+		return tokens{}
+	}
+	q, k, v := d.heads(s, d.convolve(s, inputs, b.Dim(1)))
+	return tokens{
+		q: q, k: k, v: v,
+		decay:   s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, a), d.dtBias))),
+		correct: s.Sigmoid(float32s(s, b)),
+	}
+}
+
+// finish is the norm of each head of y [1, T, value heads, valueDim] times SiLU(z), z [1, T, value heads·valueDim], in
+// z's shape and dtype.
+func (d *deltaNet) finish(s *mlx.Scope, y, z mlx.Array) mlx.Array {
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	q, k, v := d.heads(s, d.convolve(s, inputs, T))
-	steps := tokens{
-		q: q, k: k, v: v,
-		decay:   s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, in[3]), d.dtBias))),
-		correct: s.Sigmoid(float32s(s, in[2])),
-	}
-	y, matrix, captured := steps.chunked(s, matrix, r.Captures(T))
-	r.Store(s, T, inputs, matrix, captured)
-	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, in[1], d.valueHeads))))
-	return nn.ProjectOnto(s, x, s.AsType(s.Flatten(y, 2, 3), dtype), &d.out, nil)
+	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, z, d.valueHeads))))
+	return s.AsType(s.Flatten(y, 2, 3), z.Dtype())
 }
 
 // convolve is the depthwise convolution over time of inputs [1, width-1+T, channels], and SiLU: float32 [1, T, channels].

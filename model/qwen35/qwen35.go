@@ -52,6 +52,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
+	m.verifyKernels(st.Dtype())
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	for i := range cfg.Layers {
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
@@ -62,6 +63,21 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		m.info.SnapshotBytes += int64((cfg.ConvWidth-1)*channels*st.Dtype().Size() + cfg.ValueHeads*cfg.KeyDim*cfg.ValueDim*4)
 	}
 	return m, owner.Err()
+}
+
+// verifyKernels compares the kernels of the delta nets with their plain ops, once: the layers are alike.
+func (m *Model) verifyKernels(dtype mlx.Dtype) {
+	var first *deltaNet
+	for i := range m.layers {
+		switch d := m.layers[i].delta; {
+		case d == nil:
+		case first == nil:
+			first = d
+			d.verify(m.owner, dtype)
+		default:
+			d.use, d.eps = first.use, first.eps
+		}
+	}
 }
 
 // textName is a tensor's name without the prefix of a model with vision, "" for what the text model has no use for.
