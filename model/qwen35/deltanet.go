@@ -57,8 +57,35 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	T := x.Dim(1)
 	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, x.Dtype(), [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
 	inputs := s.Concatenate([]mlx.Array{tail, in[0]}, 1)
+	mix := d.mixInParts
+	if d.use.whole {
+		mix = d.mixWhole
+	}
+	y, matrix, captured := mix(s, inputs, in[1], in[2], in[3], matrix, r.Captures(T))
+	r.Store(s, T, inputs, matrix, captured)
+	return nn.ProjectOnto(s, x, y, &d.out, nil)
+}
+
+// mixer is what stands between the projections: the convolution's inputs [1, width-1+T, channels], z [1, T, value
+// heads·valueDim], b and a [1, T, value heads] → [1, T, value heads·valueDim], and the matrices as a form gives them.
+type mixer func(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array)
+
+// mixWhole is the CPU device's kernel.
+func (d *deltaNet) mixWhole(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array) {
+	return s.DeltaNet(mlx.DeltaNet{
+		KeyHeads: d.keyHeads, ValueHeads: d.valueHeads, KeyDim: d.keyDim, ValueDim: d.valueDim, ConvWidth: d.width,
+		Taps: d.conv, Rate: d.decay, Bias: d.dtBias, Norm: mlx.Norm(d.norm),
+	}, inputs, a, b, z, matrix, captures)
+}
+
+// mixInParts takes a GPU's kernel for each part, and plain ops where there is none or it is off: for the recurrence token
+// by token for a few tokens, in chunks for more.
+func (d *deltaNet) mixInParts(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array) {
+	if s.Err() != nil {
+		return
+	}
 	prepare, recur, finish := d.prepare, form((*tokens).plain), d.finish
-	if T >= chunkedFrom {
+	if z.Dim(1) >= chunkedFrom {
 		recur = (*tokens).chunked
 	}
 	if d.use.prepare {
@@ -70,10 +97,9 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	if d.use.finish {
 		finish = d.finishFused
 	}
-	steps := prepare(s, inputs, in[2], in[3])
-	y, matrix, captured := recur(&steps, s, matrix, r.Captures(T))
-	r.Store(s, T, inputs, matrix, captured)
-	return nn.ProjectOnto(s, x, finish(s, y, in[1]), &d.out, nil)
+	steps := prepare(s, inputs, b, a)
+	y, last, captured = recur(&steps, s, matrix, captures)
+	return finish(s, y, z), last, captured
 }
 
 // prepare makes tokens of the convolution's inputs [1, width-1+T, channels] and the rates' projections b and a

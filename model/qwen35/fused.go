@@ -1,10 +1,6 @@
 package qwen35
 
-import (
-	"fmt"
-
-	"reprise/mlx"
-)
+import "reprise/mlx"
 
 // simdgroups of a launch's groups.
 const simdgroups = 4
@@ -96,58 +92,10 @@ func (d *deltaNet) finishFused(s *mlx.Scope, y, z mlx.Array) mlx.Array {
 	}, y, z, d.norm.W, d.eps)[0]
 }
 
-// verified says which kernels are used. A kernel that is off has plain ops in its place.
-type verified struct{ prepare, recurrence, finish bool }
-
-// verify compares each kernel that the device would use with its plain ops, on the layer's own weights and a few tokens.
-func (d *deltaNet) verify(owner *mlx.Scope, dtype mlx.Dtype) {
-	if owner.Err() != nil || !owner.CustomKernels() {
-		return
+// whole is the net as the CPU device's kernel takes it.
+func (d *deltaNet) whole() mlx.DeltaNet {
+	return mlx.DeltaNet{
+		KeyHeads: d.keyHeads, ValueHeads: d.valueHeads, KeyDim: d.keyDim, ValueDim: d.valueDim, ConvWidth: d.width,
+		Taps: d.conv, Rate: d.decay, Bias: d.dtBias, Norm: mlx.Norm(d.norm),
 	}
-	d.eps = mlx.New(owner, []float32{d.norm.Eps}, 1)
-	inner := owner.Child()
-	defer inner.Close()
-	const T, cut = 5, 2
-	name := func(part string) string {
-		return fmt.Sprintf("gated delta net, %s: %d key heads of %d, %d value heads of %d, %v", part, d.keyHeads, d.keyDim, d.valueHeads, d.valueDim, dtype)
-	}
-	channels, values := 2*d.keyHeads*d.keyDim+d.valueHeads*d.valueDim, d.valueHeads*d.valueDim
-	inputs := inner.AsType(wave(inner, 0.37, 1, d.width-1+T, channels), dtype)
-	b, a := inner.AsType(wave(inner, 0.71, 1, T, d.valueHeads), dtype), inner.AsType(wave(inner, 1.3, 1, T, d.valueHeads), dtype)
-	z, matrix := inner.AsType(wave(inner, 0.53, 1, T, values), dtype), wave(inner, 0.19, 1, d.valueHeads, d.valueDim, d.keyDim)
-	x := d.prepare(inner, inputs, b, a)
-	by := func(f form) func(*mlx.Scope) []mlx.Array {
-		return func(s *mlx.Scope) []mlx.Array {
-			y, last, captured := f(&x, s, matrix, []int{cut})
-			return append(captured, y, last)
-		}
-	}
-	prepared := func(make func(s *mlx.Scope, inputs, b, a mlx.Array) tokens) func(*mlx.Scope) []mlx.Array {
-		return func(s *mlx.Scope) []mlx.Array {
-			x := make(s, inputs, b, a)
-			return []mlx.Array{x.q, x.k, x.v, x.decay, x.correct}
-		}
-	}
-	finished := func(make func(s *mlx.Scope, y, z mlx.Array) mlx.Array) func(*mlx.Scope) []mlx.Array {
-		return func(s *mlx.Scope) []mlx.Array { return []mlx.Array{make(s, x.v, z)} }
-	}
-	rounding := 1e-5
-	if dtype != mlx.Float32 {
-		rounding = 1.0 / 128 // a step of bfloat16
-	}
-	d.use = verified{
-		prepare:    inner.Verify(name("preparation"), 1e-5, prepared(d.prepareFused), prepared(d.prepare)),
-		recurrence: inner.Verify(name("recurrence"), 1e-5, by((*tokens).fused), by((*tokens).plain)),
-		finish:     inner.Verify(name("end"), rounding, finished(d.finishFused), finished(d.finish)),
-	}
-	owner.Fail(inner.Err())
-}
-
-// wave are values that no two heads or tokens have alike, float32.
-func wave(s *mlx.Scope, frequency float64, shape ...int) mlx.Array {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return s.Reshape(s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32))), shape)
 }

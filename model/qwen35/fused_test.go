@@ -76,7 +76,7 @@ func TestFusedEnds(t *testing.T) {
 				for _, dtype := range []mlx.Dtype{mlx.Float32, mlx.BFloat16} {
 					d := someDeltaNet(s, rng, shape.keyHeads, shape.heads, shape.keyDim, shape.valueDim)
 					d.verify(s, dtype)
-					if s.Err() == nil && d.use != (verified{true, true, true}) {
+					if s.Err() == nil && d.use != (verified{prepare: true, recurrence: true, finish: true}) {
 						t.Errorf("%s, heads of %d×%d, %v: %v", flavour, shape.valueDim, shape.keyDim, dtype, d.use)
 					}
 				}
