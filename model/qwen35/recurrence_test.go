@@ -188,15 +188,15 @@ func offsets(rng *rand.Rand, n, T int) []int {
 	return slices.Compact(out)
 }
 
-// forms are those that this device has.
-func forms() map[string]form {
-	return map[string]form{"plain": (*tokens).plain, "chunked": (*tokens).chunked}
-}
-
 // Every form is the definition for every number of tokens, whatever the rates, from any matrix, with captures anywhere.
+// On a GPU run it with MLX_ENABLE_TF32=0: by default products there have ten bits.
 func TestForms(t *testing.T) {
-	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
-		for name, by := range forms() {
+	onDevices(t, func(t *testing.T, s *mlx.Scope) error {
+		forms := map[string]form{"plain": (*tokens).plain, "chunked": (*tokens).chunked}
+		if s.CustomKernels() {
+			forms["fused"] = (*tokens).fused
+		}
+		for name, by := range forms {
 			rng := rand.New(rand.NewPCG(1, 2))
 			for T := 1; T <= 200; T++ {
 				kind := T % kinds
@@ -211,4 +211,16 @@ func TestForms(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// onDevices runs fn on the CPU device, and on a GPU where there is one.
+func onDevices(t *testing.T, fn func(t *testing.T, s *mlx.Scope) error) {
+	for _, device := range []mlx.Device{mlx.CPU, mlx.GPU} {
+		t.Run(device.String(), func(t *testing.T) {
+			if device == mlx.GPU && !mlx.HasGPU() {
+				t.Skip("no GPU")
+			}
+			mlxtest.OnWorkerWith(t, device, mlx.Options{}, func(s *mlx.Scope) error { return fn(t, s) })
+		})
+	}
 }

@@ -23,7 +23,7 @@ type trial struct {
 }
 
 func (d *deltaNet) trial(s *mlx.Scope, dtype mlx.Dtype) *trial {
-	const T = 5
+	const T = 3 // plain ops take them one by one
 	t := &trial{d: d, captures: []int{2}, dtype: dtype, matrix: wave(s, 0.19, 1, d.valueHeads, d.valueDim, d.keyDim)}
 	t.inputs = s.AsType(wave(s, 0.37, 1, d.width-1+T, 2*d.keyHeads*d.keyDim+d.valueHeads*d.valueDim), dtype)
 	t.z = s.AsType(wave(s, 0.53, 1, T, d.valueHeads*d.valueDim), dtype)
