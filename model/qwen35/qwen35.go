@@ -67,15 +67,14 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 
 // verifyKernels compares the kernels of the delta nets with their plain ops, once: the layers are alike.
 func (m *Model) verifyKernels(dtype mlx.Dtype) {
-	var first *deltaNet
+	work := m.owner.Child()
+	defer work.Close()
+	like := likeDeltaNet(work, &m.cfg)
+	like.verify(m.owner, dtype)
+	m.owner.Fail(work.Err())
 	for i := range m.layers {
-		switch d := m.layers[i].delta; {
-		case d == nil:
-		case first == nil:
-			first = d
-			d.verify(m.owner, dtype)
-		default:
-			d.use, d.eps = first.use, first.eps
+		if d := m.layers[i].delta; d != nil {
+			d.use, d.eps = like.use, like.eps
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"reprise/mlx"
+	"reprise/model/hub"
+	"reprise/model/nn"
 )
 
 // verified says which kernels are used: three on a GPU, or one on the CPU device. A kernel that is off has plain ops in
@@ -13,7 +15,27 @@ type verified struct{ prepare, recurrence, finish, whole bool }
 // float32Tolerance is of a result's largest value: a hundred times what was measured. Another dtype's is its last step.
 const float32Tolerance = 1e-5
 
-// trial is what kernels and plain ops are compared on: a layer's own weights, made-up tokens, a capture among them.
+// CheckKernels compares the kernels that a model of this config would use on the scope's device with their plain ops;
+// mlx.Worker.KernelChecks has what came of it. It needs no weights: loading a model does the same.
+func CheckKernels(s *mlx.Scope, c *hub.Config, dtype mlx.Dtype) error {
+	cfg, err := parseConfig(c)
+	if err != nil {
+		return err
+	}
+	likeDeltaNet(s, &cfg).verify(s, dtype)
+	return s.Err()
+}
+
+// likeDeltaNet is a delta net of that shape with made-up weights and without projections.
+func likeDeltaNet(s *mlx.Scope, cfg *Config) *deltaNet {
+	d := &deltaNet{keyHeads: cfg.KeyHeads, valueHeads: cfg.ValueHeads, keyDim: cfg.KeyDim, valueDim: cfg.ValueDim, width: cfg.ConvWidth}
+	d.conv = wave(s, 0.83, d.width, cfg.convChannels())
+	d.decay, d.dtBias = s.Negative(s.Exp(wave(s, 0.41, d.valueHeads))), wave(s, 0.59, d.valueHeads)
+	d.norm = nn.RMSNorm{W: wave(s, 0.67, d.valueDim), Eps: cfg.NormEps}
+	return d
+}
+
+// trial is what kernels and plain ops are compared on: made-up tokens, a capture among them.
 type trial struct {
 	d                       *deltaNet
 	inputs, z, b, a, matrix mlx.Array
@@ -41,7 +63,7 @@ func wave(s *mlx.Scope, frequency float64, shape ...int) mlx.Array {
 	return s.Reshape(s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32))), shape)
 }
 
-// verify compares each kernel that the device would use with its plain ops.
+// verify compares each kernel that the device would use with its plain ops, and notes in the net which are used.
 func (d *deltaNet) verify(owner *mlx.Scope, dtype mlx.Dtype) {
 	if owner.Err() != nil || !owner.CustomKernels() && !owner.Kernels() {
 		return
