@@ -16,6 +16,7 @@ import (
 func TestLayerParts(t *testing.T) {
 	parts := map[string]func(*testing.T){
 		"products": testBlocks, "heads": testPlaceHeads, "attention": testAttention, "layer": testLayerAttention, "rows": testRows, "largest": testLargest,
+		"delta net": testDeltaNet,
 	}
 	for name, part := range parts {
 		t.Run(name, part)

@@ -11,9 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Device is where ops run.
@@ -37,6 +40,10 @@ type Worker struct {
 	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
 
 	profile atomic.Pointer[profile] // nil unless ops are timed
+
+	kernels     map[*Kernel]unsafe.Pointer // compiled custom kernels
+	checksMutex sync.Mutex
+	checks      []KernelCheck
 
 	jobs chan job
 	quit chan struct{}
@@ -64,7 +71,7 @@ func BestDevice() Device {
 	return CPU
 }
 
-// Options are those of the CPU device; the zero value is the default.
+// Options are mostly those of the CPU device; the zero value is the default.
 type Options struct {
 	// Threads compute the products; 0 is one for each physical core.
 	Threads int
@@ -73,6 +80,10 @@ type Options struct {
 	Int8 bool
 	// Plain leaves the kernels out: MLX's own ops, the reference that the kernels are compared with.
 	Plain bool
+	// Emulate runs custom kernels, in tests; the device is the CPU.
+	Emulate Emulator
+	// Log gets the warning about a kernel that is switched off; nil is slog's default.
+	Log *slog.Logger
 }
 
 // Start starts a worker whose ops run on device, with the default options.
@@ -127,6 +138,7 @@ func (w *Worker) loop(ready chan<- error) {
 	}
 	defer C.mlx_stream_free(stream)
 	defer w.closePool(stream)
+	defer w.freeKernels()
 	for {
 		select {
 		case j := <-w.jobs:

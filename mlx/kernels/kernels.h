@@ -52,9 +52,17 @@ struct AttentionHead {
   float scale;
 };
 
+// A segment of tokens of one value head, as the recurrence takes them; strides in floats.
+struct DeltaTokens {
+  int64_t count, width;  // width: of keys and of rows of the matrix, whole vectors
+  const float *q, *k, *v, *keep, *correct;
+  int64_t key_row, v_row, rate_row, y_row;
+  float *y;
+};
+
 constexpr int64_t max_head_dim = 1024;  // bounds the sums that a thread keeps on its stack
 
-// What stands between the products (elementwise.h, attention.h).
+// What stands between the products (elementwise.h, attention.h, delta.h).
 struct LayerKernels {
   void (*gate_row)(bool gelu, const float *gate, const float *up, int64_t n, float *y);
   void (*norm_row)(const float *x, const float *w, float eps, const float *add, int64_t n, float *y);
@@ -73,6 +81,11 @@ struct LayerKernels {
   void (*attend_tile)(const AttentionHead &h, const float *k_panels, const float *v_panels, int64_t panel_rows,
                       const float *const *queries, const int64_t *from, const int64_t *to, int64_t count,
                       float *const *y, float *scratch);
+
+  int64_t vector;  // floats; rows of delta_rows are whole ones
+  void (*conv_row)(const float *x, int64_t x_row, const float *taps, int64_t taps_row, int64_t width, int64_t n, float *y);
+  void (*unit_row)(float *x, int64_t n, float scale, float eps);
+  void (*delta_rows)(const DeltaTokens &a, const float *from, float *to, int64_t r0, int64_t r1);
 };
 
 struct Kernels {

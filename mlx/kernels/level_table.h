@@ -18,6 +18,7 @@ static inline void store_tile(typename V::F (*acc)[Vectors], const Outputs &y, i
 #include "pack.h"
 #include "elementwise.h"
 #include "attention.h"
+#include "delta.h"
 
 template <typename Body>
 static inline void with_format(int format, Body &&body) {
@@ -85,6 +86,7 @@ struct Level {
     return {name,     T::float_tile, T::float_panel, T::integer_tile, T::integer_panel,
             pack_any, matvec_any,    panel_bytes,    unpack_any,      multiply_any, row_any,
             {gate_row<V>, norm_row<V>, add_row<V>, rotate_row<V>, top_of_row<V>, attend_rows<V>, merge_parts<V>, tile_rows<T>, T::float_panel,
-             tile_floats<T>, key_panel<V, T>, value_panel<T>, attend_tile<V, T>}};
+             tile_floats<T>, key_panel<V, T>, value_panel<T>, attend_tile<V, T>,
+             V::width, conv_row<V>, unit_row<V>, delta_rows<V>}};
   }
 };

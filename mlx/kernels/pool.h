@@ -57,7 +57,7 @@ class Pool {
 
   // Held for a whole product: loops and scratch belong to one caller at a time.
   std::mutex &product_mutex() { return product_; }
-  static constexpr int slots = 24;
+  static constexpr int slots = 28;
   Scratch &shared_scratch(int slot) { return shared_[slot]; }
   Scratch &thread_scratch(int thread) { return per_thread_[thread]; }
 

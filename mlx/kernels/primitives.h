@@ -91,6 +91,19 @@ typedef struct {
 int reprise_layer_attention(mlx_array *res /* 3 */, const mlx_array *qkv /* 3 */, const mlx_array *buffers /* 2 */,
                             const reprise_layer *l, reprise_pool *pool, const mlx_stream s);
 
+/* The shape of a gated delta net: heads, their dims, the convolution's width, and the norm's eps. */
+typedef struct {
+  int key_heads, value_heads, key_dim, value_dim, conv_width;
+  float eps;
+} reprise_delta;
+
+/* A gated delta net between its projections. in: the convolution's inputs [1, conv_width−1+T, channels] (queries, keys,
+ * values), a and b [1, T, value_heads], z [1, T, value_heads·value_dim], taps [conv_width, channels], rate = −exp(A_log) and
+ * bias [value_heads], norm [value_dim], matrix [1, value_heads, value_dim, key_dim]. res: the normed and gated reads in z's
+ * shape and dtype, the matrix behind the last token, and the matrices behind `captures` tokens, which ascend. */
+int reprise_delta_net(mlx_array *res /* 2 + capture_count */, const mlx_array *in /* 9 */, const reprise_delta *d, const int *captures,
+                      int capture_count, reprise_pool *pool, const mlx_stream s);
+
 /* Rows `ids` [...] of a matrix, dequantized, times scale → float32 [..., cols]. An id that names no row gives NaN. */
 int reprise_take_rows(mlx_array *res, const mlx_array ids, const reprise_matrix *w, float scale, reprise_pool *pool, const mlx_stream s);
 

@@ -14,8 +14,14 @@ import (
 // fn must not call t.Fatal: that would end the worker's goroutine. It returns an error, or calls t.Errorf.
 func OnWorker(t testing.TB, fn func(s *mlx.Scope) error) {
 	t.Helper()
+	OnWorkerWith(t, mlx.CPU, mlx.Options{}, fn)
+}
+
+// OnWorkerWith runs fn on a worker of that device, as OnWorker does, and returns what kernels it compared.
+func OnWorkerWith(t testing.TB, device mlx.Device, opts mlx.Options, fn func(s *mlx.Scope) error) []mlx.KernelCheck {
+	t.Helper()
 	before := mlx.LiveArrays()
-	w, err := mlx.Start(mlx.CPU)
+	w, err := mlx.StartWith(device, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,4 +32,5 @@ func OnWorker(t testing.TB, fn func(s *mlx.Scope) error) {
 	if n := mlx.LiveArrays() - before; n != 0 {
 		t.Fatalf("%d arrays leaked", n)
 	}
+	return w.KernelChecks()
 }

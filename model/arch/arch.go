@@ -19,6 +19,20 @@ var builders = map[string]builder{
 	"qwen3_5":     qwen35.Build,
 }
 
+// kernelChecks compare the kernels that an architecture would use with plain ops, without weights.
+var kernelChecks = map[string]func(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error{
+	"qwen3_5": qwen35.CheckKernels,
+}
+
+// CheckKernels compares the kernels that a checkpoint's model would use on the scope's device with plain ops, as loading
+// it does; mlx.Worker.KernelChecks has what came of it.
+func CheckKernels(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error {
+	if check := kernelChecks[cfg.ModelType]; check != nil {
+		return check(s, cfg, dtype)
+	}
+	return nil
+}
+
 // Supported are the model types that can be loaded, sorted.
 func Supported() []string { return slices.Sorted(maps.Keys(builders)) }
 

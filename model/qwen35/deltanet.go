@@ -21,6 +21,9 @@ type deltaNet struct {
 	norm   nn.RMSNorm // of each value head's output, float32
 
 	keyHeads, valueHeads, keyDim, valueDim, width int
+
+	use verified  // which kernels
+	eps mlx.Array // the norm's, for them: float32 [1]
 }
 
 func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
@@ -51,22 +54,76 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	T, dtype := x.Dim(1), x.Dtype()
-	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, dtype, [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
+	T := x.Dim(1)
+	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, x.Dtype(), [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
 	inputs := s.Concatenate([]mlx.Array{tail, in[0]}, 1)
+	mix := d.mixInParts
+	if d.use.whole {
+		mix = d.mixWhole
+	}
+	y, matrix, captured := mix(s, inputs, in[1], in[2], in[3], matrix, r.Captures(T))
+	r.Store(s, T, inputs, matrix, captured)
+	return nn.ProjectOnto(s, x, y, &d.out, nil)
+}
+
+// mixer is what stands between the projections: the convolution's inputs [1, width-1+T, channels], z [1, T, value
+// heads·valueDim], b and a [1, T, value heads] → [1, T, value heads·valueDim], and the matrices as a form gives them.
+type mixer func(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array)
+
+// mixWhole is the CPU device's kernel.
+func (d *deltaNet) mixWhole(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array) {
+	return s.DeltaNet(mlx.DeltaNet{
+		KeyHeads: d.keyHeads, ValueHeads: d.valueHeads, KeyDim: d.keyDim, ValueDim: d.valueDim, ConvWidth: d.width,
+		Taps: d.conv, Rate: d.decay, Bias: d.dtBias, Norm: mlx.Norm(d.norm),
+	}, inputs, a, b, z, matrix, captures)
+}
+
+// mixInParts takes a GPU's kernel for each part, and plain ops where there is none or it is off: for the recurrence token
+// by token for a few tokens, in chunks for more.
+func (d *deltaNet) mixInParts(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array) {
+	if s.Err() != nil {
+		return
+	}
+	prepare, recur, finish := d.prepare, form((*tokens).plain), d.finish
+	if z.Dim(1) >= chunkedFrom {
+		recur = (*tokens).chunked
+	}
+	if d.use.prepare {
+		prepare = d.prepareFused
+	}
+	if d.use.recurrence {
+		recur = (*tokens).fused
+	}
+	if d.use.finish {
+		finish = d.finishFused
+	}
+	steps := prepare(s, inputs, b, a)
+	y, last, captured = recur(&steps, s, matrix, captures)
+	return finish(s, y, z), last, captured
+}
+
+// prepare makes tokens of the convolution's inputs [1, width-1+T, channels] and the rates' projections b and a
+// [1, T, value heads].
+func (d *deltaNet) prepare(s *mlx.Scope, inputs, b, a mlx.Array) tokens {
+	if s.Err() != nil {
+		return tokens{}
+	}
+	q, k, v := d.heads(s, d.convolve(s, inputs, b.Dim(1)))
+	return tokens{
+		q: q, k: k, v: v,
+		decay:   s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, a), d.dtBias))),
+		correct: s.Sigmoid(float32s(s, b)),
+	}
+}
+
+// finish is the norm of each head of y [1, T, value heads, valueDim] times SiLU(z), z [1, T, value heads·valueDim], in
+// z's shape and dtype.
+func (d *deltaNet) finish(s *mlx.Scope, y, z mlx.Array) mlx.Array {
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	q, k, v := d.heads(s, d.convolve(s, inputs, T))
-	steps := tokens{
-		q: q, k: k, v: v,
-		keep:    s.Exp(s.Multiply(d.decay, nn.Softplus(s, s.Add(float32s(s, in[3]), d.dtBias)))),
-		correct: s.Sigmoid(float32s(s, in[2])),
-	}
-	y, matrix, captured := steps.run(s, matrix, r.Captures(T))
-	r.Store(s, T, inputs, matrix, captured)
-	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, in[1], d.valueHeads))))
-	return nn.ProjectOnto(s, x, s.AsType(s.Flatten(y, 2, 3), dtype), &d.out, nil)
+	y = s.Multiply(d.norm.Forward(s, y), nn.SiLU(s, float32s(s, nn.Heads(s, z, d.valueHeads))))
+	return s.AsType(s.Flatten(y, 2, 3), z.Dtype())
 }
 
 // convolve is the depthwise convolution over time of inputs [1, width-1+T, channels], and SiLU: float32 [1, T, channels].
@@ -81,8 +138,8 @@ func (d *deltaNet) convolve(s *mlx.Scope, inputs mlx.Array, T int) mlx.Array {
 	return nn.SiLU(s, sum)
 }
 
-// heads splits the channels into queries, keys and values [1, T, value heads, dim]. Queries and keys are made unit
-// vectors, queries are scaled by keyDim^-½ too, and each key head serves several value heads in a row.
+// heads splits the channels into queries and keys [1, T, key heads, dim] and values [1, T, value heads, dim]. Queries
+// and keys are made unit vectors, queries are scaled by keyDim^-½ too.
 func (d *deltaNet) heads(s *mlx.Scope, x mlx.Array) (q, k, v mlx.Array) {
 	keys := d.keyHeads * d.keyDim
 	parts := s.SplitSections(x, []int{keys, 2 * keys}, -1)
@@ -92,8 +149,7 @@ func (d *deltaNet) heads(s *mlx.Scope, x mlx.Array) (q, k, v mlx.Array) {
 	// The eps of 1e-6 is on the sum of squares, an RMS norm's on their mean.
 	unit := nn.RMSNorm{Eps: float32(1e-6 / float64(d.keyDim))}
 	of := func(x mlx.Array, scale float64) mlx.Array {
-		x = s.Multiply(unit.Forward(s, nn.Heads(s, x, d.keyHeads)), s.Scalar(scale, mlx.Float32))
-		return s.Repeat(x, d.valueHeads/d.keyHeads, 2)
+		return s.Multiply(unit.Forward(s, nn.Heads(s, x, d.keyHeads)), s.Scalar(scale, mlx.Float32))
 	}
 	q = of(parts[0], 1/float64(d.keyDim))
 	k = of(parts[1], math.Pow(float64(d.keyDim), -0.5))

@@ -37,6 +37,7 @@ type Model struct {
 	LoadTime         time.Duration
 	LoadPeak         int64 // MLX's peak active bytes during the load
 	Fingerprint      string
+	Kernels          []mlx.KernelCheck // that were compared with plain ops when it was loaded
 
 	net       model.Model
 	assembler prompt.Assembler
@@ -104,6 +105,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 		if m.net, err = arch.Load(s, ckpt.Dir, o); err != nil {
 			return err
 		}
+		m.Kernels = e.worker.KernelChecks()
 		m.LoadPeak = mlx.ReadMemory().Peak
 		mlx.ClearCache()
 		return nil

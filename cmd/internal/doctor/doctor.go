@@ -47,7 +47,7 @@ func Examine(ctx context.Context, o Options) *Report {
 	r.machine()
 	device := r.mlx(ctx, o.Device)
 	r.blas()
-	r.checkpoint(o, device)
+	r.checkpoint(ctx, o, device)
 	r.folders()
 	r.port(o.Addr)
 	return r

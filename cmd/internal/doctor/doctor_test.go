@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -126,5 +127,24 @@ func TestText(t *testing.T) {
 		"warning  third          is odd\n" + "                        → look at it\n"
 	if text != want || r.Problems() != 1 {
 		t.Errorf("%d problems:\n%s\nwant\n%s", r.Problems(), text, want)
+	}
+}
+
+// Kernels that the model would use are compared; one that is off is a warning with its reason.
+func TestKernels(t *testing.T) {
+	qwen, err := filepath.Abs("../../../model/qwen35/testdata/tiny-q4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := find(t, examine(t, Options{Model: qwen}), "kernels"); f.Level != OK || !strings.Contains(f.Says, "1 compared") {
+		t.Errorf("finding %+v", f)
+	}
+	r := &Report{}
+	r.kernelChecks([]mlx.KernelCheck{{Kernel: "good", On: true}, {Kernel: "bad", Reason: "value 3 differs"}}, nil)
+	r.kernelChecks(nil, errors.New("layer_types is missing"))
+	r.kernelChecks(nil, nil)
+	if f := r.Findings; len(f) != 2 || f[0].Level != Warning || f[0].Says != "switched off: bad: value 3 differs" || !strings.Contains(f[0].Mend, "slower") ||
+		f[1].Level != Warning || !strings.Contains(f[1].Says, "layer_types") {
+		t.Errorf("findings %+v", f)
 	}
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"reprise/kvcache/ledger/footprint"
 	"reprise/kvcache/ledger/footprint/machine"
 	"reprise/mlx"
+	"reprise/model/arch"
+	"reprise/model/hub"
 )
 
 // device is what the model would run on.
@@ -85,6 +88,37 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 		d.room = info.MemorySize
 	}
 	return d
+}
+
+// kernels compares the kernels that the model would use with plain ops, which needs no weights.
+func (r *Report) kernels(ctx context.Context, cfg *hub.Config, d device) {
+	w, err := mlx.StartWith(d.kind, mlx.Options{Log: slog.New(slog.DiscardHandler)}) // the finding is the warning
+	if err != nil {
+		return // the finding about the device says why
+	}
+	defer w.Close()
+	err = w.Do(ctx, func(s *mlx.Scope) error { return arch.CheckKernels(s, cfg, arch.Options(d.kind).Dtype) })
+	r.kernelChecks(w.KernelChecks(), err)
+}
+
+func (r *Report) kernelChecks(checks []mlx.KernelCheck, err error) {
+	const mend = "answers stay right, only slower: plain ops take its place; please report this line with the machine's name"
+	if err != nil {
+		r.add("kernels", Warning, "download the checkpoint again; if it stays, run with --device cpu", "%v", err)
+		return
+	}
+	var off []string
+	for _, c := range checks {
+		if !c.On {
+			off = append(off, c.Kernel+": "+c.Reason)
+		}
+	}
+	switch {
+	case len(off) > 0:
+		r.add("kernels", Warning, mend, "switched off: %s", strings.Join(off, "; "))
+	case len(checks) > 0:
+		r.ok("kernels", "%d compared with plain ops, all agree", len(checks))
+	}
 }
 
 // idleGPU says how a GPU that the machine has, but MLX does not see, could be used.

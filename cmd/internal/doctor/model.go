@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 
 	"reprise/cmd/internal/console"
@@ -14,7 +15,7 @@ import (
 )
 
 // checkpoint looks at the model's files, without loading weights.
-func (r *Report) checkpoint(o Options, d device) {
+func (r *Report) checkpoint(ctx context.Context, o Options, d device) {
 	ckpt, err := hub.Resolve(o.Model)
 	if err != nil {
 		r.add("model", Problem, "run `make build`, which imports the small model, or name another with --model (`reprise models ls`)", "%v", err)
@@ -37,6 +38,7 @@ func (r *Report) checkpoint(o Options, d device) {
 	r.ok("model", "%s, %s, weights %s, in %s%s", ckpt.Name, in.ModelType, console.Bytes(in.Bytes), ckpt.Dir, kind)
 	r.context(o, in)
 	r.fits(in, d)
+	r.kernels(ctx, cfg, d)
 	r.template(ckpt.Dir, in.Template)
 	r.tokenizer(ckpt.Dir)
 }

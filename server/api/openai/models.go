@@ -18,6 +18,13 @@ type modelEntry struct {
 	Trained  int     `json:"trained_context_length,omitempty"` // only when --ctx goes beyond it
 	Template *string `json:"chat_template"`                    // "checkpoint", a built-in's name, a file; null: none
 	Base     bool    `json:"base_model"`                       // never trained on conversations
+	// KernelsOff are those that gave other values than the plain ops that now take their place.
+	KernelsOff []kernelOff `json:"kernels_off,omitempty"`
+}
+
+type kernelOff struct {
+	Kernel string `json:"kernel"`
+	Reason string `json:"reason"`
 }
 
 func (a *API) entry() modelEntry {
@@ -26,6 +33,11 @@ func (a *API) entry() modelEntry {
 		Template: orNull(m.TemplateName), Base: isBase(m)}
 	if m.Trained > 0 && m.Context > m.Trained {
 		e.Trained = m.Trained
+	}
+	for _, k := range m.Kernels {
+		if !k.On {
+			e.KernelsOff = append(e.KernelsOff, kernelOff{k.Kernel, k.Reason})
+		}
 	}
 	return e
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"testing"
 
+	"reprise/mlx"
 	"reprise/server/api/wire/wiretest"
 )
 
@@ -43,5 +44,16 @@ func TestModels(t *testing.T) {
 		if res, got := do(t, h, request("GET", "/v1/models/other", "")); res.StatusCode != 404 || at(got, "error", "code") != "model_not_found" {
 			t.Errorf("an unknown model: %d, %v", res.StatusCode, got)
 		}
+	}
+}
+
+// A kernel that is switched off is named, one that is used is not.
+func TestModelsNameKernelsOff(t *testing.T) {
+	e := wiretest.New(nil)
+	e.Loaded.Kernels = []mlx.KernelCheck{{Kernel: "good", On: true}, {Kernel: "bad", Reason: "value 3 differs"}}
+	_, list := do(t, serve(t, e), request("GET", "/v1/models", ""))
+	entry := at(list, "data", 0)
+	if at(entry, "kernels_off", 0, "kernel") != "bad" || at(entry, "kernels_off", 0, "reason") != "value 3 differs" || at(entry, "kernels_off", 1) != nil {
+		t.Errorf("got %v", entry)
 	}
 }
