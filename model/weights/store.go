@@ -81,6 +81,20 @@ func (st *Store) Rename(rule func(name string) string) {
 	st.tensors = renamed
 }
 
+// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
+func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
+
+// Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
+func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
+	a, ok := st.tensors[name]
+	if !ok {
+		return
+	}
+	delete(st.tensors, name)
+	st.derive(func(s *mlx.Scope) { st.tensors[name] = s.Keep(change(s, a)) })
+	a.Free()
+}
+
 // Tensor is a float tensor of the given shape, in the activations' dtype.
 func (st *Store) Tensor(name string, shape ...int) mlx.Array {
 	return st.Map(name, shape, func(s *mlx.Scope, a mlx.Array) mlx.Array { return a })
