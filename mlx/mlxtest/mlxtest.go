@@ -14,10 +14,16 @@ import (
 // fn must not call t.Fatal: that would end the worker's goroutine. It returns an error, or calls t.Errorf.
 func OnWorker(t testing.TB, fn func(s *mlx.Scope) error) {
 	t.Helper()
-	OnWorkerWith(t, mlx.CPU, mlx.Options{}, fn)
+	With(t, mlx.Options{}, fn)
 }
 
-// OnWorkerWith runs fn on a worker of that device, as OnWorker does, and returns what kernels it compared.
+// With is OnWorker with options: mlx.Options{Plain: true} runs MLX's own ops, without the kernels.
+func With(t testing.TB, opts mlx.Options, fn func(s *mlx.Scope) error) {
+	t.Helper()
+	OnWorkerWith(t, mlx.CPU, opts, fn)
+}
+
+// OnWorkerWith is With on a device. It returns what kernels the worker compared.
 func OnWorkerWith(t testing.TB, device mlx.Device, opts mlx.Options, fn func(s *mlx.Scope) error) []mlx.KernelCheck {
 	t.Helper()
 	before := mlx.LiveArrays()

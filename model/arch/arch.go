@@ -15,8 +15,11 @@ import (
 type builder func(owner *mlx.Scope, st *weights.Store) (model.Model, error)
 
 var builders = map[string]builder{
-	"gemma3_text": gemma3.Build,
-	"qwen3_5":     qwen35.Build,
+	"gemma3_text":      gemma3.Build,
+	"qwen3_5":          qwen35.Build,
+	"qwen3_5_text":     qwen35.Build,
+	"qwen3_5_moe":      qwen35.Build,
+	"qwen3_5_moe_text": qwen35.Build,
 }
 
 // kernelChecks compare the kernels that an architecture would use with plain ops, without weights.

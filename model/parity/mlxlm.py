@@ -6,6 +6,17 @@ import numpy as np
 from mlx.utils import tree_map
 from mlx_lm.utils import dequantize_model, load_model
 
+_gather_qmm = mx.gather_qmm
+
+
+def gather_qmm(*args, global_scale=None, **kwargs):
+    """mlx-lm 0.32.2 passes global_scale, which MLX 0.32.2 does not know."""
+    assert global_scale is None
+    return _gather_qmm(*args, **kwargs)
+
+
+mx.gather_qmm = gather_qmm
+
 
 def load(folder, widen=False):
     """The model with every floating tensor in float32. widen: quantized modules dequantized, too (after their scales are float32)."""
