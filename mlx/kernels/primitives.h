@@ -26,8 +26,8 @@ int reprise_quantized_matmul(mlx_array *res, const mlx_array x, const mlx_array 
 
 /* The same with w [E, N, …]: rhs_indices choose the matrix, lhs_indices the [M, K] part of x; both
  * broadcast, and the result is [..., M, N] over their shape. Without lhs_indices the parts of x are
- * taken in turn. */
-int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, const mlx_array scales,
+ * taken in turn. Without scales w is dense, [E, N, K] of float32, bfloat16 or float16. */
+int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, const mlx_array scales /* may be null */,
                        const mlx_array biases /* may be null */, const mlx_array lhs_indices /* may be null */,
                        const mlx_array rhs_indices, int group, int bits, const char *mode,
                        reprise_activation activation, reprise_pool *pool, const mlx_stream s);

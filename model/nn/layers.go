@@ -74,10 +74,7 @@ func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Lin
 		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm), Gate: act}, matrices...)[0]
 	}
 	both := Project(s, x, norm, gate, up)
-	if act == mlx.GateSiLU {
-		return s.Multiply(SiLU(s, both[0]), both[1])
-	}
-	return s.Multiply(GELUTanh(s, both[0]), both[1])
+	return activate(s, act, both[0], both[1])
 }
 
 // ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.

@@ -134,6 +134,12 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	if !st.Has(path + ".scales") {
 		return nn.NewMatrix(st.owner, nn.Matrix{W: st.dense(path+".weight", out, in)})
 	}
+	return nn.NewMatrix(st.owner, st.packed(path, out, in))
+}
+
+// packed is the quantized module at path as the options want it held; shape is the matrix's own, [out, in], behind the
+// number of experts for a stack of them.
+func (st *Store) packed(path string, shape ...int) nn.Matrix {
 	w, scales := st.take(path+".weight"), st.take(path+".scales")
 	var biases mlx.Array
 	if st.Has(path + ".biases") {
@@ -147,7 +153,7 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	if st.err != nil {
 		return nn.Matrix{}
 	}
-	spec, err := st.quantization(path, w, scales, biases, out, in)
+	spec, err := st.quantization(path, w, scales, biases, shape)
 	if err != nil {
 		st.fail("%v", err)
 		return nn.Matrix{}
@@ -168,13 +174,13 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 		return present(s.Copy(w), scales, biases)
 	})
 	if st.opts.Widen {
-		return nn.NewMatrix(st.owner, nn.Matrix{W: held[0]})
+		return nn.Matrix{W: held[0]}
 	}
 	m := nn.Matrix{W: held[0], Scales: held[1], GroupSize: spec.GroupSize, Bits: spec.Bits, Mode: spec.Mode}
 	if len(held) > 2 {
 		m.Biases = held[2]
 	}
-	return nn.NewMatrix(st.owner, m)
+	return m
 }
 
 // uncentred is a copy of the biases, or none where they follow from the scales: less to hold and to read.
@@ -189,18 +195,20 @@ func (st *Store) uncentred(s *mlx.Scope, scales, biases mlx.Array, bits int) mlx
 	return s.Copy(biases)
 }
 
-// quantization is the rule for a packed matrix, checked against its shapes: a wrong one would let a kernel read
-// past the end.
-func (st *Store) quantization(path string, w, scales, biases mlx.Array, out, in int) (hub.Spec, error) {
-	if w.Ndim() != 2 || scales.Ndim() != 2 || w.Dtype() != mlx.Uint32 {
-		return hub.Spec{}, fmt.Errorf("tensor %s.weight is %v with scales %v: a packed matrix is uint32 of rank 2", path, w, scales)
+// quantization is the rule for a packed module of that shape, checked against its tensors' shapes: a wrong one would let a
+// kernel read past the end.
+func (st *Store) quantization(path string, w, scales, biases mlx.Array, shape []int) (hub.Spec, error) {
+	if w.Ndim() != len(shape) || scales.Ndim() != len(shape) || w.Dtype() != mlx.Uint32 {
+		return hub.Spec{}, fmt.Errorf("tensor %s.weight is %v with scales %v: packed, it is uint32 of rank %d", path, w, scales, len(shape))
 	}
-	spec, err := st.Config.Quantization.Fit(path, int64(w.Dim(1)), int64(scales.Dim(1)))
+	spec, err := st.Config.Quantization.Fit(path, int64(w.Dim(-1)), int64(scales.Dim(-1)))
 	if err != nil {
 		return spec, err
 	}
-	if w.Dim(0) != out || w.Dim(1)*32 != in*spec.Bits || scales.Dim(0) != out || scales.Dim(1)*spec.GroupSize != in {
-		return spec, fmt.Errorf("tensor %s.weight %v with scales %v does not hold [%d %d] at %d bits in groups of %d", path, w, scales, out, in, spec.Bits, spec.GroupSize)
+	inner := len(shape) - 1
+	rows, in := shape[:inner], shape[inner]
+	if !slices.Equal(w.Shape()[:inner], rows) || w.Dim(-1)*32 != in*spec.Bits || !slices.Equal(scales.Shape()[:inner], rows) || scales.Dim(-1)*spec.GroupSize != in {
+		return spec, fmt.Errorf("tensor %s.weight %v with scales %v does not hold %v at %d bits in groups of %d", path, w, scales, shape, spec.Bits, spec.GroupSize)
 	}
 	if affine := spec.Mode == "affine"; affine != biases.Valid() {
 		return spec, fmt.Errorf("module %s is quantized as %q, and tensor %s.biases is there: %v", path, spec.Mode, path, biases.Valid())
