@@ -2,7 +2,6 @@ package gemma4
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"reprise/model/hub"
@@ -78,8 +77,8 @@ func (c *Config) checkHeads() error {
 	if c.PerLayer == nil && c.GlobalHeadDim == 0 {
 		return fmt.Errorf("global_head_dim is missing") // full layers exist: the last is one
 	}
-	for layer := range maps.Keys(c.PerLayer) {
-		if !slices.ContainsFunc(c.LayerTypes, func(string) bool { return true }) || !c.isFull(layer) {
+	for layer := range c.PerLayer {
+		if !c.isFull(layer) {
 			return fmt.Errorf("per_layer_config names layer %q, which is not a full layer: only those may have sizes of their own", layer)
 		}
 	}

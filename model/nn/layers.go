@@ -104,7 +104,6 @@ func fusable(s *mlx.Scope, linears []*Linear) ([]mlx.Packed, bool) {
 	return matrices, true
 }
 
-
 // PlaceHeads is x [1, T, heads·dim] → [1, heads, T, dim], each head normed and rotated for the positions from offset
 // on; norm may be nil.
 func PlaceHeads(s *mlx.Scope, x mlx.Array, heads int, norm *RMSNorm, rope *RoPE, offset int) mlx.Array {

@@ -16,7 +16,7 @@ def stored(weights, dtype, quant):
     for name, w in weights.items():
         path = name.removesuffix(".weight")
         how = quant.get(path, True) if quant else False
-        if how is False or w.ndim != 2:
+        if how is False or w.ndim < 2 or w.ndim > 2 and ".switch_" not in name:  # of higher ranks only stacks of experts
             out[name] = oracle.cast(w, dtype)
             continue
         how = quant if how is True else how
