@@ -33,6 +33,7 @@ type Store struct {
 	done    int64
 	total   int64
 	bytes   int64 // held by the owner
+	dropped map[string]int64
 	err     error
 }
 
@@ -68,15 +69,33 @@ func (st *Store) Has(name string) bool { return st.tensors[name].Valid() }
 // Bytes is what the weights taken so far hold in memory.
 func (st *Store) Bytes() int64 { return st.bytes }
 
+// Shape is that of a tensor which nobody took yet, nil where there is none.
+func (st *Store) Shape(name string) []int {
+	if !st.Has(name) {
+		return nil
+	}
+	return st.tensors[name].Shape()
+}
+
 // Rename gives tensors the names that the architecture asks for; an empty result drops the tensor.
 func (st *Store) Rename(rule func(name string) string) {
 	renamed := make(map[string]mlx.Array, len(st.tensors))
 	for name, a := range st.tensors {
-		if to := rule(name); to == "" {
+		to := rule(name)
+		if to == "" {
+			if st.dropped == nil {
+				st.dropped = map[string]int64{}
+			}
+			st.dropped[partOf(name)] += int64(a.Nbytes())
 			a.Free()
-		} else {
-			renamed[to] = a
+			continue
 		}
+		if renamed[to].Valid() {
+			st.fail("two tensors of the checkpoint are %s, one of them under the name %s", to, name)
+			a.Free()
+			continue
+		}
+		renamed[to] = a
 	}
 	st.tensors = renamed
 }
@@ -93,6 +112,18 @@ func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.
 	delete(st.tensors, name)
 	st.derive(func(s *mlx.Scope) { st.tensors[name] = s.Keep(change(s, a)) })
 	a.Free()
+}
+
+// Dropped are the bytes of the tensors that Rename dropped, by the first word of their names ("vision_tower").
+func (st *Store) Dropped() map[string]int64 { return st.dropped }
+
+// partOf is the first word of a tensor's name that says what it belongs to.
+func partOf(name string) string {
+	for _, outer := range []string{"language_model.", "model."} {
+		name = strings.TrimPrefix(name, outer)
+	}
+	part, _, _ := strings.Cut(name, ".")
+	return part
 }
 
 // Tensor is a float tensor of the given shape, in the activations' dtype.
