@@ -1,7 +1,6 @@
 package layout
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -101,8 +100,15 @@ func TestRealConfigs(t *testing.T) {
 	}
 }
 
-// shared is the reference material beside a checkout, or where REPRISE_SHARED says.
-var shared = filepath.Join(cmp.Or(os.Getenv("REPRISE_SHARED"), "../../../../shared"), "configs")
+// shared is the reference material, which stands beside the checkout or beside the folder of its worktrees.
+var shared = func() string {
+	for _, up := range []string{"../../../..", "../../../../.."} {
+		if _, err := os.Stat(up + "/shared/configs"); err == nil {
+			return up + "/shared/configs"
+		}
+	}
+	return "../../../../shared/configs"
+}()
 
 func TestConfigsThatDoNotSay(t *testing.T) {
 	for _, tt := range []struct{ config, want string }{
