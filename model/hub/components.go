@@ -8,15 +8,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"reprise/mlx/safetensors"
 )
 
 // Component is a part of the model.
 type Component struct {
 	Name    string `json:"name"`
 	Tensors int    `json:"tensors"`
-	Bytes   int64  `json:"bytes"`
-	// Active is what a decode step of one token reads of Bytes: of a table its row, of the experts those that the token
-	// goes through, of the towers and of multi-token prediction nothing.
+	Bytes   int64  `json:"bytes"` // in the files
+	// Held is what a GPU holds of it: floats in bfloat16 but for the few that stay float32, towers and multi-token
+	// prediction not at all.
+	Held int64 `json:"held_bytes"`
+	// Active is what a decode step of one token reads of Held: of a table its row, of the experts those that the token
+	// goes through.
 	Active int64 `json:"active_bytes"`
 }
 
@@ -48,35 +53,46 @@ func ComponentOf(name string) string {
 	return "other"
 }
 
-// reads says how much of each tensor a decode step of one token reads.
+// float32 are the ends of the names of what stays float32 whatever the compute dtype: the gated delta net's own floats.
+var float32 = []string{".conv1d.weight", ".A_log", ".dt_bias", ".linear_attn.norm.weight"}
+
+// held is what a GPU holds of t.
+func (s shape) held(t Tensor) int64 {
+	switch s.componentOf(t.Name) {
+	case "vision", "audio", "mtp", unusedPart:
+		return 0
+	}
+	switch t.DType {
+	case safetensors.F32, safetensors.F16, safetensors.BF16:
+		if slices.ContainsFunc(float32, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
+			return 4 * elements(t.Shape)
+		}
+		return 2 * elements(t.Shape)
+	}
+	return t.Bytes
+}
+
+// reads says how much of each tensor, as it is held, a decode step of one token reads.
 func (s shape) reads(w *Weights) func(t Tensor) int64 {
 	tied := !slices.ContainsFunc(w.Tensors, func(t Tensor) bool { return ComponentOf(t.Name) == "head" })
 	return func(t Tensor) int64 {
-		switch s.componentOf(t.Name) {
-		case "vision", "audio", "mtp", unusedPart:
-			return 0
-		case "embedding":
-			if tied { // it is the head too
-				return t.Bytes
-			}
-			return row(t)
-		case "per_layer_table":
-			return row(t)
-		case "experts":
-			if s.Experts > 0 && s.topK() > 0 {
-				return t.Bytes * min(s.topK(), s.Experts) / s.Experts
-			}
+		held := s.held(t)
+		part := s.componentOf(t.Name)
+		switch {
+		case part == "embedding" && !tied, part == "per_layer_table": // a tied embedding is the head too
+			return held / max(1, first(t.Shape))
+		case part == "experts" && s.Experts > 0 && s.topK() > 0:
+			return held * min(s.topK(), s.Experts) / s.Experts
 		}
-		return t.Bytes
+		return held
 	}
 }
 
-// row is the bytes of one row of a table.
-func row(t Tensor) int64 {
-	if len(t.Shape) == 0 || t.Shape[0] == 0 {
-		return t.Bytes
+func first(shape []int64) int64 {
+	if len(shape) == 0 {
+		return 1
 	}
-	return t.Bytes / t.Shape[0]
+	return shape[0]
 }
 
 // unusedPart is what a checkpoint holds and a load leaves out: raw Gemma 4 has keys and values for layers that reuse
@@ -106,6 +122,7 @@ func (s shape) components(w *Weights) []Component {
 		}
 		byName[name].Tensors++
 		byName[name].Bytes += t.Bytes
+		byName[name].Held += s.held(t)
 		byName[name].Active += reads(t)
 	}
 	var out []Component

@@ -27,7 +27,8 @@ type Inspection struct {
 
 	Tensors     int           `json:"tensors"`
 	Bytes       int64         `json:"bytes"`
-	ActiveBytes int64         `json:"active_bytes"` // that a decode step reads
+	HeldBytes   int64         `json:"held_bytes"`   // on a GPU
+	ActiveBytes int64         `json:"active_bytes"` // of them, that a decode step reads
 	Parameters  int64         `json:"parameters"`   // a quantized matrix counts its weights, not its words
 	Components  []Component   `json:"components"`
 	Formats     []FormatTotal `json:"formats"`
@@ -124,6 +125,7 @@ func Describe(c *Config, w *Weights) (*Inspection, error) {
 	}
 	in.State = stateSizes(in.LayerKinds)
 	for _, part := range in.Components {
+		in.HeldBytes += part.Held
 		in.ActiveBytes += part.Active
 	}
 	if in.Formats, err = formats(w, c.Quantization); err != nil {

@@ -109,8 +109,10 @@ func TestInspect(t *testing.T) {
 	}
 	attention, mlp, embedding := int64(2*64*(8*4+2*2*4)), int64(128*(16*4+2*2*4)), int64(100*64*2)
 	norms, head := int64(32*4+64*4), int64(12)
-	if want := []Component{
-		{"embedding", 1, embedding, embedding / 100}, {"mlp", 3, mlp, mlp}, {"attention", 6, attention, attention}, {"norms", 2, norms, norms}, {"head", 1, head, head}}; !slices.Equal(in.Components, want) {
+	if want := []Component{ // scales and biases, and the norms, are float32 in the file
+		{"embedding", 1, embedding, embedding, embedding / 100}, {"mlp", 3, mlp, mlp - 128*2*2*2, mlp - 128*2*2*2},
+		{"attention", 6, attention, attention - 2*64*2*2*2, attention - 2*64*2*2*2}, {"norms", 2, norms, norms / 2, norms / 2}, {"head", 1, head, head / 2, head / 2},
+	}; !slices.Equal(in.Components, want) {
 		t.Errorf("components %+v, want %+v", in.Components, want)
 	}
 	want := []FormatTotal{

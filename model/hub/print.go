@@ -12,11 +12,11 @@ func (in *Inspection) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	in.writeHead(w)
 	in.writeState(w)
-	fmt.Fprintf(w, "\ncomponent\ttensors\tbytes\ta token reads\n")
+	fmt.Fprintf(w, "\ncomponent\ttensors\tin files\ton a GPU\ta token reads\n")
 	for _, c := range in.Components {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), c.Tensors, SizeText(c.Bytes), SizeText(c.Active))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), c.Tensors, SizeText(c.Bytes), SizeText(c.Held), SizeText(c.Active))
 	}
-	fmt.Fprintf(w, "all\t%d\t%s\t%s\n", in.Tensors, SizeText(in.Bytes), SizeText(in.ActiveBytes))
+	fmt.Fprintf(w, "all\t%d\t%s\t%s\t%s\n", in.Tensors, SizeText(in.Bytes), SizeText(in.HeldBytes), SizeText(in.ActiveBytes))
 	fmt.Fprintf(w, "\nstored as\ttensors\tbytes\tparameters\n")
 	for _, f := range in.Formats {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", f.Format, f.Tensors, SizeText(f.Bytes), countText(f.Parameters))

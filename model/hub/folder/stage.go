@@ -96,3 +96,11 @@ func (s *Stage) WriteJSON(name string, v any) error {
 		return enc.Encode(v)
 	})
 }
+
+// Text writes a file.
+func (s *Stage) Text(name string, text []byte) error {
+	return s.Write(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}

@@ -3,6 +3,7 @@ package layout
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -229,4 +230,15 @@ func (b *builder) gated(path string, mlp int64) {
 	b.linear(path+".gate_proj", Projection, mlp, b.Hidden)
 	b.linear(path+".down_proj", Output, b.Hidden, mlp)
 	b.linear(path+".up_proj", Projection, mlp, b.Hidden)
+}
+
+// Known says whether the key of a config is one that tensors or their shapes depend on.
+func Known(key string) bool {
+	t := reflect.TypeFor[sizes]()
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("json") == key {
+			return true
+		}
+	}
+	return false
 }
