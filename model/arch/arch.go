@@ -48,11 +48,16 @@ func Load(s *mlx.Scope, dir string, opts weights.Options) (model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Build(s, cfg, weights.Files(dir), opts)
+}
+
+// Build is Load with the tensors from elsewhere.
+func Build(s *mlx.Scope, cfg *hub.Config, from weights.Source, opts weights.Options) (model.Model, error) {
 	if err := cfg.Supported(Supported()); err != nil {
 		return nil, err
 	}
 	owner := s.Child()
-	st, err := weights.Open(s, owner, dir, cfg, opts)
+	st, err := weights.OpenFrom(s, owner, from, cfg, opts)
 	if err != nil {
 		owner.Close()
 		return nil, err

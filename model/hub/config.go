@@ -68,6 +68,37 @@ func ReadConfig(dir string) (*Config, error) {
 	return c, nil
 }
 
+// ReadConfigFile reads a config.json that stands alone, without a checkpoint around it.
+func ReadConfigFile(path string) (*Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ParseConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c.Path = path
+	return c, nil
+}
+
+// ParseConfig reads the text of a config.json, with the special ids that it names.
+func ParseConfig(raw []byte) (*Config, error) {
+	c, err := parseConfig(raw)
+	if err != nil {
+		return nil, err
+	}
+	var ids struct {
+		idFields
+		Text idFields `json:"text_config"`
+	}
+	if err := json.Unmarshal(raw, &ids); err != nil {
+		return nil, err
+	}
+	c.Special = SpecialIDs{BOS: firstNonEmpty(ids.BOS, ids.Text.BOS), EOS: firstNonEmpty(ids.EOS, ids.Text.EOS), Pad: firstNonEmpty(ids.Pad, ids.Text.Pad)}
+	return c, nil
+}
+
 func parseConfig(raw []byte) (*Config, error) {
 	var top struct {
 		commonFields

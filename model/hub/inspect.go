@@ -22,12 +22,18 @@ type Inspection struct {
 	Layers        int         `json:"layers"`
 	LayerKinds    []LayerKind `json:"layer_kinds"`
 	State         StateSizes  `json:"state"`
+	Experts       int64       `json:"experts,omitempty"`         // of a layer
+	TopK          int64       `json:"experts_a_token,omitempty"` // of them that a token goes through
 
-	Tensors    int           `json:"tensors"`
-	Bytes      int64         `json:"bytes"`
-	Parameters int64         `json:"parameters"` // a quantized matrix counts its weights, not its words
-	Components []Component   `json:"components"`
-	Formats    []FormatTotal `json:"formats"`
+	Tensors     int           `json:"tensors"`
+	Bytes       int64         `json:"bytes"`
+	HeldBytes   int64         `json:"held_bytes"`   // on a GPU
+	ActiveBytes int64         `json:"active_bytes"` // of them, that a decode step reads
+	Parameters  int64         `json:"parameters"`   // a quantized matrix counts its weights, not its words
+	Components  []Component   `json:"components"`
+	Formats     []FormatTotal `json:"formats"`
+	// Rules is config.json's quantization block; nil when there is none.
+	Rules *Rules `json:"quantization,omitempty"`
 
 	Special  SpecialView `json:"special_ids"`
 	Template string      `json:"chat_template,omitempty"` // the file that holds it, "" when there is none
@@ -43,11 +49,17 @@ type StateSizes struct {
 	Recurrent  int64 `json:"recurrent_bytes"` // with the convolution's inputs in bf16
 }
 
-// Component is a part of the model.
-type Component struct {
-	Name    string `json:"name"`
-	Tensors int    `json:"tensors"`
-	Bytes   int64  `json:"bytes"`
+// Rules is a quantization block: the rule, and which rules the overrides give to how many modules.
+type Rules struct {
+	Spec
+	Overrides []Override `json:"overrides,omitempty"`
+}
+
+// Override sums up the overrides that say the same; Example is the first of their paths.
+type Override struct {
+	Rule    string `json:"rule"` // Spec's text, or "not quantized"
+	Modules int    `json:"modules"`
+	Example string `json:"example"`
 }
 
 // FormatTotal is a row of the quantization table: what is stored in one way.
@@ -80,26 +92,42 @@ func Inspect(dir string, supported []string) (*Inspection, error) {
 			return nil, err
 		}
 	}
-	s, err := readShape(c.Text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Path, err)
-	}
 	w, err := ReadWeights(dir)
 	if err != nil {
 		return nil, err
 	}
-	template, err := findTemplate(dir)
+	in, err := Describe(c, w)
 	if err != nil {
 		return nil, err
 	}
+	in.Dir = dir
+	if in.Template, err = findTemplate(dir); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// Describe is Inspect without a folder: of a configuration, and of the tensors that it came with or implies.
+func Describe(c *Config, w *Weights) (*Inspection, error) {
+	s, err := readShape(c.Text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
 	in := &Inspection{
-		Dir: dir, ModelType: c.ModelType, TextModelType: c.TextModelType, Architectures: c.Architectures, DType: c.DType,
+		ModelType: c.ModelType, TextModelType: c.TextModelType, Architectures: c.Architectures, DType: c.DType,
 		Context: c.Context, Window: s.Window, Layers: s.Layers, LayerKinds: s.layerKinds(),
-		Tensors: len(w.Tensors), Bytes: w.Bytes(), Components: components(w.Tensors),
-		Special:  SpecialView{BOS: c.Special.BOS, EOS: c.Special.EOS, Pad: c.Special.Pad},
-		Template: template,
+		Tensors: len(w.Tensors), Bytes: w.Bytes(), Components: s.components(w),
+		Special: SpecialView{BOS: c.Special.BOS, EOS: c.Special.EOS, Pad: c.Special.Pad},
+		Rules:   c.Quantization.rules(),
+	}
+	if s.Experts > 0 {
+		in.Experts, in.TopK = s.Experts, s.topK()
 	}
 	in.State = stateSizes(in.LayerKinds)
+	for _, part := range in.Components {
+		in.HeldBytes += part.Held
+		in.ActiveBytes += part.Active
+	}
 	if in.Formats, err = formats(w, c.Quantization); err != nil {
 		return nil, err
 	}
@@ -123,51 +151,6 @@ func stateSizes(kinds []LayerKind) StateSizes {
 		s.Recurrent += k.StateElements*f32 + k.ConvElements*bf16
 	}
 	return s
-}
-
-// rules name a tensor's component by a part of its name; the first match wins.
-var rules = []struct{ part, component string }{
-	{"vision_", "vision"}, {"visual.", "vision"}, {"embed_vision", "vision"}, {"multi_modal_projector", "vision"},
-	{"audio_", "audio"}, {"embed_audio", "audio"},
-	{"mtp.", "mtp"},
-	{"per_layer", "per_layer_embedding"},
-	{"embed_tokens", "embedding"},
-	{"lm_head", "head"},
-	{"norm", "norms"},
-	{"self_attn.", "attention"},
-	{"linear_attn.", "linear_attention"},
-	{"experts.", "experts"}, {"switch_mlp.", "experts"},
-	{"mlp.", "mlp"},
-}
-
-func componentOf(name string) string {
-	for _, r := range rules {
-		if strings.Contains(name, r.part) {
-			return r.component
-		}
-	}
-	return "other"
-}
-
-// components sums up the parts, largest first.
-func components(tensors []Tensor) []Component {
-	byName := map[string]*Component{}
-	for _, t := range tensors {
-		name := componentOf(t.Name)
-		if byName[name] == nil {
-			byName[name] = &Component{Name: name}
-		}
-		byName[name].Tensors++
-		byName[name].Bytes += t.Bytes
-	}
-	var out []Component
-	for _, c := range byName {
-		out = append(out, *c)
-	}
-	slices.SortFunc(out, func(a, b Component) int {
-		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name))
-	})
-	return out
 }
 
 // formats makes the quantization table, largest row first. A matrix is

@@ -109,7 +109,10 @@ func TestInspect(t *testing.T) {
 	}
 	attention, mlp, embedding := int64(2*64*(8*4+2*2*4)), int64(128*(16*4+2*2*4)), int64(100*64*2)
 	norms, head := int64(32*4+64*4), int64(12)
-	if want := []Component{{"embedding", 1, embedding}, {"mlp", 3, mlp}, {"attention", 6, attention}, {"norms", 2, norms}, {"head", 1, head}}; !slices.Equal(in.Components, want) {
+	if want := []Component{ // scales and biases, and the norms, are float32 in the file
+		{"embedding", 1, embedding, embedding, embedding / 100}, {"mlp", 3, mlp, mlp - 128*2*2*2, mlp - 128*2*2*2},
+		{"attention", 6, attention, attention - 2*64*2*2*2, attention - 2*64*2*2*2}, {"norms", 2, norms, norms / 2, norms / 2}, {"head", 1, head, head / 2, head / 2},
+	}; !slices.Equal(in.Components, want) {
 		t.Errorf("components %+v, want %+v", in.Components, want)
 	}
 	want := []FormatTotal{
@@ -145,23 +148,30 @@ func TestInspect(t *testing.T) {
 
 func TestComponents(t *testing.T) {
 	for name, want := range map[string]string{
-		"language_model.model.embed_tokens.weight":                       "embedding",
-		"language_model.model.embed_tokens_per_layer.weight":             "per_layer_embedding",
-		"language_model.model.layers.0.per_layer_input_gate.weight":      "per_layer_embedding",
-		"language_model.lm_head.weight":                                  "head",
-		"model.layers.3.linear_attn.in_proj_qkv.weight":                  "linear_attention",
-		"model.layers.3.linear_attn.norm.weight":                         "norms",
-		"model.layers.3.self_attn.k_proj.scales":                         "attention",
-		"model.layers.3.mlp.switch_mlp.down_proj.weight":                 "experts",
-		"model.layers.3.mlp.shared_expert.up_proj.weight":                "mlp",
-		"vision_tower.blocks.0.mlp.fc1.weight":                           "vision",
-		"embed_vision.embedding_projection.weight":                       "vision",
-		"audio_tower.x.norm.weight":                                      "audio",
-		"language_model.mtp.layers.0.mlp.up_proj.weight":                 "mtp",
-		"language_model.model.layers.0.layer_scalar":                     "other",
-		"language_model.model.layers.0.pre_feedforward_layernorm.weight": "norms",
+		"language_model.model.embed_tokens.weight":                        "embedding",
+		"language_model.model.embed_tokens_per_layer.weight":              "per_layer_table",
+		"language_model.model.layers.0.per_layer_input_gate.weight":       "per_layer_projections",
+		"language_model.model.per_layer_projection_norm.weight":           "norms",
+		"language_model.model.layers.0.router.proj.scales":                "router",
+		"language_model.model.layers.0.mlp.gate.weight":                   "router",
+		"language_model.model.layers.0.mlp.gate_proj.weight":              "mlp",
+		"language_model.model.layers.0.experts.switch_glu.up_proj.scales": "experts",
+		"model.language_model.layers.0.mlp.experts.gate_up_proj":          "experts",
+		"language_model.model.layers.0.mlp.shared_expert_gate.weight":     "shared_expert",
+		"language_model.lm_head.weight":                                   "head",
+		"model.layers.3.linear_attn.in_proj_qkv.weight":                   "linear_attention",
+		"model.layers.3.linear_attn.norm.weight":                          "norms",
+		"model.layers.3.self_attn.k_proj.scales":                          "attention",
+		"model.layers.3.mlp.switch_mlp.down_proj.weight":                  "experts",
+		"model.layers.3.mlp.shared_expert.up_proj.weight":                 "shared_expert",
+		"vision_tower.blocks.0.mlp.fc1.weight":                            "vision",
+		"embed_vision.embedding_projection.weight":                        "vision",
+		"audio_tower.x.norm.weight":                                       "audio",
+		"language_model.mtp.layers.0.mlp.up_proj.weight":                  "mtp",
+		"language_model.model.layers.0.layer_scalar":                      "other",
+		"language_model.model.layers.0.pre_feedforward_layernorm.weight":  "norms",
 	} {
-		if got := componentOf(name); got != want {
+		if got := ComponentOf(name); got != want {
 			t.Errorf("%s is of %s, want %s", name, got, want)
 		}
 	}

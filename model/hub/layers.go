@@ -38,6 +38,19 @@ type shape struct {
 	LinearKeyDim     int64 `json:"linear_key_head_dim"`
 	LinearValueDim   int64 `json:"linear_value_head_dim"`
 	LinearConv       int64 `json:"linear_conv_kernel_dim"`
+
+	// Mixtures of experts; Gemma 4 spells the second its own way.
+	Experts   int64 `json:"num_experts"`
+	TopK      int64 `json:"num_experts_per_tok"`
+	GemmaTopK int64 `json:"top_k_experts"`
+}
+
+func (s shape) topK() int64 { return max(s.TopK, s.GemmaTopK) }
+
+// LayerTypes are the layers' kinds, as config.json lists or implies them.
+func LayerTypes(c *Config) ([]string, error) {
+	s, err := readShape(c.Text)
+	return s.LayerTypes, err
 }
 
 // maxLayers bounds what a config may claim.

@@ -12,14 +12,16 @@ func (in *Inspection) WriteText(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	in.writeHead(w)
 	in.writeState(w)
-	fmt.Fprintf(w, "\ncomponent\ttensors\tbytes\n")
+	fmt.Fprintf(w, "\ncomponent\ttensors\tin files\ton a GPU\ta token reads\n")
 	for _, c := range in.Components {
-		fmt.Fprintf(w, "%s\t%d\t%s\n", c.Name, c.Tensors, SizeText(c.Bytes))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", strings.ReplaceAll(c.Name, "_", " "), c.Tensors, SizeText(c.Bytes), SizeText(c.Held), SizeText(c.Active))
 	}
+	fmt.Fprintf(w, "all\t%d\t%s\t%s\t%s\n", in.Tensors, SizeText(in.Bytes), SizeText(in.HeldBytes), SizeText(in.ActiveBytes))
 	fmt.Fprintf(w, "\nstored as\ttensors\tbytes\tparameters\n")
 	for _, f := range in.Formats {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", f.Format, f.Tensors, SizeText(f.Bytes), countText(f.Parameters))
 	}
+	in.writeRules(w)
 	for _, note := range in.Notes {
 		fmt.Fprintf(w, "\nnote: %s\n", note)
 	}
@@ -30,7 +32,9 @@ func (in *Inspection) writeHead(w io.Writer) {
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	line("folder", "%s", in.Dir)
+	if in.Dir != "" {
+		line("folder", "%s", in.Dir)
+	}
 	modelType := in.ModelType
 	if in.TextModelType != "" {
 		modelType += " (text: " + in.TextModelType + ")"
@@ -42,6 +46,9 @@ func (in *Inspection) writeHead(w io.Writer) {
 	line("weights", "%s in %d tensors, %s parameters", SizeText(in.Bytes), in.Tensors, countText(in.Parameters))
 	if in.DType != "" {
 		line("dtype", "%s", in.DType)
+	}
+	if in.Experts > 0 {
+		line("experts", "%d a layer, %d for a token", in.Experts, in.TopK)
 	}
 	if in.Context > 0 {
 		line("context", "%d tokens", in.Context)
@@ -66,13 +73,27 @@ func (in *Inspection) writeState(w io.Writer) {
 		kinds = append(kinds, text)
 	}
 	fmt.Fprintf(w, "layers\t%d: %s\n", in.Layers, strings.Join(kinds, ", "))
-	fmt.Fprintf(w, "\nstate\tbf16\tf32\n")
-	fmt.Fprintf(w, "full layers, a token\t%s\t%s\n", SizeText(in.State.TokenBF16), SizeText(in.State.TokenF32))
-	if in.State.WindowBF16 > 0 {
-		fmt.Fprintf(w, "windows of %d, at most\t%s\t%s\n", in.Window, SizeText(in.State.WindowBF16), SizeText(in.State.WindowF32))
+	fmt.Fprintf(w, "\nstate of\tlayers\ta token, bf16\tf32\ta snapshot, bf16\tf32\n")
+	for _, k := range in.LayerKinds {
+		token, snapshot := k.TokenElements, k.WindowElements+k.ConvElements
+		if k.Kind == SlidingAttention { // what a token adds to a window, a later one takes away
+			token = 0
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", strings.ReplaceAll(k.Kind, "_", " "), k.Cached, SizeText(2*token), SizeText(4*token),
+			SizeText(2*snapshot+4*k.StateElements), SizeText(4*snapshot+4*k.StateElements))
 	}
-	if in.State.Recurrent > 0 {
-		fmt.Fprintf(w, "recurrent\t%s\t\n", SizeText(in.State.Recurrent))
+	if in.State.WindowBF16 > 0 {
+		fmt.Fprintf(w, "windows hold %d tokens\n", in.Window)
+	}
+}
+
+func (in *Inspection) writeRules(w io.Writer) {
+	if in.Rules == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nconfig.json\tquantizes at %s\n", in.Rules.Spec)
+	for _, o := range in.Rules.Overrides {
+		fmt.Fprintf(w, "override\t%s\n", o)
 	}
 }
 

@@ -2,6 +2,7 @@ package weights
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +21,8 @@ type Options struct {
 	Widen bool
 	// Progress is told the bytes taken from the files so far, and in all.
 	Progress func(done, total int64)
+	// Parts, when given, is filled with what the weights hold in memory by hub's component names.
+	Parts map[string]int64
 }
 
 // Store hands out a checkpoint's tensors. Errors stick: build the whole model, then ask Close.
@@ -32,30 +35,52 @@ type Store struct {
 	tensors map[string]mlx.Array // lazy, not yet taken
 	done    int64
 	total   int64
-	bytes   int64 // held by the owner
+	bytes   int64  // held by the owner
+	part    string // the component of the tensor taken last
 	dropped map[string]int64
 	err     error
 }
 
-// Open maps the tensors of dir's files. Nothing is read yet but the headers. load is the scope of the call;
-// owner, which lives as long as the model, gets the weights.
+// Source makes the tensors of a checkpoint by name: arrays of the load's scope that are not evaluated yet, so that each
+// takes memory only once it is taken.
+type Source func(load *mlx.Scope) (map[string]mlx.Array, error)
+
+// Files are the tensors of dir's safetensors files. Nothing is read yet but the headers.
+func Files(dir string) Source {
+	return func(load *mlx.Scope) (map[string]mlx.Array, error) {
+		// hub checks the index and every header, and that no tensor stands in two files.
+		listed, err := hub.ReadWeights(dir)
+		if err != nil {
+			return nil, err
+		}
+		all := map[string]mlx.Array{}
+		for _, file := range listed.Files {
+			tensors, _, err := load.Load(file)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(all, tensors)
+		}
+		return all, nil
+	}
+}
+
+// Open maps the tensors of dir's files. load is the scope of the call; owner, which lives as long as the model, gets
+// the weights.
 func Open(load, owner *mlx.Scope, dir string, cfg *hub.Config, opts Options) (*Store, error) {
-	// hub checks the index and every header, and that no tensor stands in two files.
-	listed, err := hub.ReadWeights(dir)
+	return OpenFrom(load, owner, Files(dir), cfg, opts)
+}
+
+// OpenFrom is Open with tensors from elsewhere.
+func OpenFrom(load, owner *mlx.Scope, from Source, cfg *hub.Config, opts Options) (*Store, error) {
+	tensors, err := from(load)
 	if err != nil {
 		return nil, err
 	}
-	st := &Store{Config: cfg, opts: opts, load: load, owner: owner, tensors: map[string]mlx.Array{}}
-	for _, file := range listed.Files {
-		tensors, _, err := load.Load(file)
-		if err != nil {
-			st.Discard()
-			return nil, err
-		}
-		for name, a := range tensors {
-			st.tensors[name] = load.Keep(a)
-			st.total += int64(a.Nbytes())
-		}
+	st := &Store{Config: cfg, opts: opts, load: load, owner: owner, tensors: tensors}
+	for _, a := range tensors {
+		load.Keep(a)
+		st.total += int64(a.Nbytes())
 	}
 	return st, nil
 }
@@ -322,6 +347,7 @@ func (st *Store) take(name string) mlx.Array {
 		return mlx.Array{}
 	}
 	delete(st.tensors, name)
+	st.part = hub.ComponentOf(name)
 	st.done += int64(a.Nbytes())
 	return a
 }
@@ -343,6 +369,9 @@ func (st *Store) keep(build func(s *mlx.Scope) []mlx.Array) []mlx.Array {
 	}
 	for i, a := range out {
 		st.bytes += int64(a.Nbytes())
+		if st.opts.Parts != nil {
+			st.opts.Parts[st.part] += int64(a.Nbytes())
+		}
 		out[i] = st.owner.Adopt(s.Keep(a))
 	}
 	if st.opts.Progress != nil {

@@ -26,13 +26,7 @@ func dialectOf(name string) (dialect, error) {
 		return dialect{ends: []string{"<end_of_turn>"}}, nil
 	case DialectGemma4:
 		return dialect{
-			names: map[int]string{
-				46: "<|tool>", 47: "<tool|>", 48: "<|tool_call>", 49: "<tool_call|>",
-				50: "<|tool_response>", 51: "<tool_response|>", 52: `<|"|>`,
-				98: "<|think|>", 100: "<|channel>", 101: "<channel|>", 105: "<|turn>", 106: "<turn|>",
-				255999: "<|image>", 256000: "<|audio>",
-				258880: "<|image|>", 258881: "<|audio|>", 258882: "<image|>", 258883: "<audio|>",
-			},
+			names: Gemma4Tokens(),
 			// After a call the model opens the tool's response, which is not its to write.
 			ends: []string{"<turn|>", "<|tool_response>"},
 		}, nil
@@ -40,12 +34,23 @@ func dialectOf(name string) (dialect, error) {
 	return dialect{}, fmt.Errorf("dialect %q is unknown (%s is known)", name, DialectGemma4)
 }
 
+// Gemma4Tokens are Gemma 4's special tokens by the ids that they have there, which a Gemma 3 vocabulary does not use.
+func Gemma4Tokens() map[int]string {
+	return map[int]string{
+		46: "<|tool>", 47: "<tool|>", 48: "<|tool_call>", 49: "<tool_call|>",
+		50: "<|tool_response>", 51: "<tool_response|>", 52: `<|"|>`,
+		98: "<|think|>", 100: "<|channel>", 101: "<channel|>", 105: "<|turn>", 106: "<turn|>",
+		255999: "<|image>", 256000: "<|audio>",
+		258880: "<|image|>", 258881: "<|audio|>", 258882: "<image|>", 258883: "<audio|>",
+	}
+}
+
 // apply renames the vocabulary's tokens. Only ids that are unused, or hold the
 // old names of the same things, are given away: anything else means that the
 // vocabulary is another one.
 func (d dialect) apply(v *tokjson.Vocab) error {
 	for _, id := range slices.Sorted(maps.Keys(d.names)) {
-		if id < len(v.Pieces) && !replaceable(v.Pieces[id]) {
+		if id < len(v.Pieces) && !Replaceable(v.Pieces[id]) {
 			return fmt.Errorf("token %d is %q, not an unused one that could become %s", id, v.Pieces[id], d.names[id])
 		}
 		if err := v.Rename(id, d.names[id]); err != nil {
@@ -55,7 +60,8 @@ func (d dialect) apply(v *tokjson.Vocab) error {
 	return nil
 }
 
-func replaceable(piece string) bool {
+// Replaceable says whether a token of a Gemma 3 vocabulary may become another one.
+func Replaceable(piece string) bool {
 	switch piece {
 	case "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>":
 		return true

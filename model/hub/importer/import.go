@@ -5,13 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"reprise/model/hub/folder"
 	"reprise/model/hub/gguf"
 	"reprise/model/hub/tokjson"
 )
@@ -51,14 +51,14 @@ func importFile(ctx context.Context, ggufPath, outDir string, opt Options) (*Rep
 	if err != nil {
 		return nil, err
 	}
-	stage, err := newStage(outDir, opt.Replace)
+	stage, err := folder.New(outDir, "importing", opt.Replace)
 	if err != nil {
 		return nil, err
 	}
-	defer stage.abort()
+	defer stage.Abort()
 
 	sum := startSum(ctx, ggufPath)
-	tensors, err := writeWeights(ctx, f, p.tensors, filepath.Join(stage.dir, "model.safetensors"), opt.Progress)
+	tensors, err := writeWeights(ctx, f, p.tensors, filepath.Join(stage.Dir, "model.safetensors"), opt.Progress)
 	digest, sumErr := sum()
 	if err := errors.Join(err, sumErr); err != nil {
 		return nil, err
@@ -66,14 +66,14 @@ func importFile(ctx context.Context, ggufPath, outDir string, opt Options) (*Rep
 	if err := p.writeFiles(stage, tensors, digest, filepath.Base(ggufPath)); err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(filepath.Join(stage.dir, "model.safetensors"))
+	info, err := os.Stat(filepath.Join(stage.Dir, "model.safetensors"))
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := stage.commit(); err != nil {
+	if err := stage.Commit(); err != nil {
 		return nil, err
 	}
 	return &Report{
@@ -131,7 +131,7 @@ func prepare(f *gguf.File, opt Options) (*plan, error) {
 }
 
 // writeFiles writes everything but the weights.
-func (p *plan) writeFiles(s *stage, tensors []TensorReport, digest, source string) error {
+func (p *plan) writeFiles(s *folder.Stage, tensors []TensorReport, digest, source string) error {
 	v := p.vocab
 	config := p.config
 	config["torch_dtype"] = "float32"
@@ -154,22 +154,24 @@ func (p *plan) writeFiles(s *stage, tensors []TensorReport, digest, source strin
 	}
 	context, _ := config["max_position_embeddings"].(int64)
 	for _, file := range []struct {
-		name string
-		fill func(io.Writer) error
+		name  string
+		value any
 	}{
-		{"config.json", indented(config)},
-		{"generation_config.json", indented(generation)},
-		{"tokenizer_config.json", indented(v.Config(context))},
-		{"tokenizer.json", v.WriteTokenizer},
+		{"config.json", config},
+		{"generation_config.json", generation},
+		{"tokenizer_config.json", v.Config(context)},
 	} {
-		if err := s.write(file.name, file.fill); err != nil {
+		if err := s.WriteJSON(file.name, file.value); err != nil {
 			return err
 		}
+	}
+	if err := s.Write("tokenizer.json", v.WriteTokenizer); err != nil {
+		return err
 	}
 	if p.template == "" {
 		return nil
 	}
-	return s.write("chat_template.jinja", func(w io.Writer) error {
+	return s.Write("chat_template.jinja", func(w io.Writer) error {
 		_, err := io.WriteString(w, p.template)
 		return err
 	})
@@ -201,16 +203,6 @@ func quantizationConfig(tensors []TensorReport) any {
 		}
 	}
 	return q
-}
-
-// indented encodes a value with sorted keys.
-func indented(v any) func(io.Writer) error {
-	return func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(v)
-	}
 }
 
 // startSum computes the file's SHA-256 beside the conversion. The function it
