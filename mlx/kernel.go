@@ -10,6 +10,7 @@ import "C"
 import (
 	"fmt"
 	"hash/fnv"
+	"math"
 	"unsafe"
 )
 
@@ -38,6 +39,11 @@ type TemplateArg struct {
 	Name  string
 	Dtype Dtype
 	Int   int
+}
+
+// FloatArg is a float32 that the body reads with float_of: a constant that needs no array.
+func FloatArg(name string, x float32) TemplateArg {
+	return TemplateArg{Name: name, Int: int(int32(math.Float32bits(x)))}
 }
 
 // Spec is an array to be made.

@@ -54,6 +54,25 @@ func (s *Scope) Verify(name string, tolerance float64, kernel, twin func(s *Scop
 	return check.On
 }
 
+// VerifyKernel is Verify of one kernel, noted for Uses. Every shape that the kernel is to be used with should be verified.
+func (s *Scope) VerifyKernel(k *Kernel, shape string, tolerance float64, kernel, twin func(s *Scope) []Array) {
+	if s.err != nil || !s.CustomKernels() {
+		return
+	}
+	on := s.Verify(k.Name+": "+shape, tolerance, kernel, twin)
+	w := s.worker
+	if before, known := w.uses[k]; known {
+		on = on && before
+	}
+	if w.uses == nil {
+		w.uses = map[*Kernel]bool{}
+	}
+	w.uses[k] = on
+}
+
+// Uses says whether a kernel was verified on this worker, and never found to be wrong.
+func (s *Scope) Uses(k *Kernel) bool { return s.worker.uses[k] }
+
 // KernelChecks are the kernels that were compared so far, in that order.
 func (w *Worker) KernelChecks() []KernelCheck {
 	w.checksMutex.Lock()

@@ -42,6 +42,7 @@ type Worker struct {
 	profile atomic.Pointer[profile] // nil unless ops are timed
 
 	kernels     map[*Kernel]unsafe.Pointer // compiled custom kernels
+	uses        map[*Kernel]bool           // the verified ones
 	checksMutex sync.Mutex
 	checks      []KernelCheck
 

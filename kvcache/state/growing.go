@@ -26,11 +26,12 @@ func (g *GrowingKV) Offset() int { return g.offset }
 func (g *GrowingKV) Reserve(tokens int) { g.reserved = tokens }
 
 // Mask is causal for several queries; one query sees everything.
-func (g *GrowingKV) Mask(_ *mlx.Scope, T int) Mask {
-	if T == 1 {
-		return Mask{}
+func (g *GrowingKV) Mask(s *mlx.Scope, T int) Mask {
+	m := Mask{Place: place(s, g.offset, 0, g.offset+T)}
+	if T > 1 {
+		m.Mode = "causal"
 	}
-	return Mask{Mode: "causal"}
+	return m
 }
 
 // Append writes T rows and returns views of all rows.

@@ -41,16 +41,21 @@ func (w *SlidingKV) reach() int { return min(w.used, w.window-1) }
 // Mask is nothing for one query, causal while no query's window is full, and otherwise the window, as a number where
 // the device's attention takes one and as an array elsewhere.
 func (w *SlidingKV) Mask(s *mlx.Scope, T int) Mask {
+	at := w.used
+	if at+T > w.capacity { // Open will move the rows to the front
+		at = min(at, w.window-1+slack)
+	}
+	m := Mask{Place: place(s, w.offset, max(0, at-(w.window-1)), at+T)}
 	switch n := w.reach(); {
 	case T == 1:
-		return Mask{}
 	case n+T <= w.window:
-		return Mask{Mode: "causal"}
+		m.Mode = "causal"
 	case s.Kernels():
-		return Mask{Mode: "causal", Window: w.window}
+		m.Mode, m.Window = "causal", w.window
 	default:
-		return Mask{Mode: "array", Array: bandMask(s, n, T, w.window)}
+		m.Mode, m.Array = "array", bandMask(s, n, T, w.window)
 	}
+	return m
 }
 
 // bandMask is [T, n+T]: query i, at row n+i, sees rows n+i-window+1 … n+i.

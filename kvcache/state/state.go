@@ -65,6 +65,17 @@ type Mask struct {
 	Mode   string // "", "causal" or "array"
 	Array  mlx.Array
 	Window int // with "causal": a query sees so many rows up to its own; 0: all
+	// Place is what custom kernels want to know, int32 [3]: the position of the first query, the first row that it can
+	// see, and the row behind the last new one. None where there are no such kernels.
+	Place mlx.Array
+}
+
+// place is Mask.Place.
+func place(s *mlx.Scope, position, from, to int) mlx.Array {
+	if !s.CustomKernels() {
+		return mlx.Array{}
+	}
+	return mlx.New(s, []int32{int32(position), int32(from), int32(to)}, 3)
 }
 
 // State is what all layers of a model remember, at one offset.

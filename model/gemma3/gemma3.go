@@ -60,6 +60,10 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
+	nn.Prepare(owner, st.Dtype(), cfg.Hidden, mlx.GateGELU)
+	for i := range m.layers {
+		m.layers[i].attn.core.Prepare(owner, st.Dtype(), cfg.HeadDim)
+	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes(), ActiveBytes: st.Bytes()}
 	if m.head.W != m.embed.W { // a table of its own, of which a step reads a row
 		m.info.ActiveBytes -= m.embed.Bytes() - m.embed.Bytes()/int64(cfg.Vocab)
@@ -103,6 +107,8 @@ func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 		preMLPNorm:   norm(st, path+"pre_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
 		postMLPNorm:  norm(st, path+"post_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
 	}
+	st.Pack(&l.attn.q, &l.attn.k, &l.attn.v)
+	st.Pack(&l.mlp.gate, &l.mlp.up)
 	if !l.sliding {
 		l.attn.core.RoPE = nn.RoPE{Dims: d, Base: cfg.ThetaFull, Scale: cfg.positionScale()}
 	}

@@ -51,8 +51,17 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
+	m.prepareKernels(st.Dtype())
 	m.info = m.describe(st)
 	return m, owner.Err()
+}
+
+func (m *Model) prepareKernels(dtype mlx.Dtype) {
+	nn.Prepare(m.owner, dtype, m.cfg.Hidden, mlx.GateGELU)
+	for i := range m.layers {
+		dim, _ := m.cfg.heads(i)
+		m.layers[i].attn.core.Prepare(m.owner, dtype, dim)
+	}
 }
 
 func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {

@@ -47,6 +47,7 @@ func buildLayer(st *weights.Store, cfg *Config, i int, ropes map[string]nn.RoPE)
 		postMLPNorm:  norm(st, path+"post_feedforward_layernorm", cfg.Hidden, cfg.NormEps),
 		scalar:       st.Tensor(path+"layer_scalar", 1),
 	}
+	st.Pack(&l.gate, &l.up)
 	if cfg.MoE {
 		l.experts = buildExperts(st, cfg, path)
 	}
@@ -72,6 +73,9 @@ func buildAttention(st *weights.Store, cfg *Config, i int, path string, rope nn.
 	a.k = st.Linear(path+"k_proj", cfg.Hidden, kv*dim)
 	if !cfg.valuesAreKeys(i) {
 		a.v = st.Linear(path+"v_proj", cfg.Hidden, kv*dim)
+		st.Pack(&a.q, &a.k, &a.v)
+	} else {
+		st.Pack(&a.q, &a.k)
 	}
 	return a
 }
@@ -113,7 +117,7 @@ func (l *layer) forward(s *mlx.Scope, x, own mlx.Array, on memory) mlx.Array {
 	h := nn.ProjectOnto(s, x, l.attn.forward(s, x, &l.inputNorm, on), &l.attn.o, &l.postAttnNorm)
 	h = l.feedForward(s, h)
 	if l.inject != nil {
-		h = l.inject.forward(s, h, own)
+		return l.inject.forward(s, h, own, l.scalar)
 	}
 	return s.Multiply(h, l.scalar)
 }

@@ -64,8 +64,8 @@ func buildInjection(st *weights.Store, cfg *Config, path string) *injection {
 	}
 }
 
-// forward is h [1, T, hidden] with own [1, T, width] added, as h lets it through.
-func (j *injection) forward(s *mlx.Scope, h, own mlx.Array) mlx.Array {
-	gate := nn.Project(s, h, nil, &j.gate)[0]
-	return nn.ProjectOnto(s, h, s.Multiply(nn.GELUTanh(s, gate), own), &j.projection, &j.norm)
+// forward is h [1, T, hidden] with own [1, T, width] added, as h lets it through, times a factor [1].
+func (j *injection) forward(s *mlx.Scope, h, own, factor mlx.Array) mlx.Array {
+	through := nn.Activate(s, mlx.GateGELU, nn.Project(s, h, nil, &j.gate)[0], own)
+	return nn.ProjectOntoTimes(s, h, through, &j.projection, &j.norm, factor)
 }

@@ -11,6 +11,8 @@ type Attention struct {
 	QNorm, KNorm, VNorm *RMSNorm // nil: none
 	RoPE                RoPE     // of queries and keys
 	Scale               float32
+
+	frequency mlx.Array // radians a position for each pair of rotated dims, for the kernels: Prepare
 }
 
 // Forward makes heads of q, k and v [1, T, heads·dim], appends keys and values to kv, and attends: [1, T, Heads·dim].
@@ -26,6 +28,14 @@ func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask s
 		y, keys, values := s.LayerAttention(a.layer(slot, at, mask), q, k, v, slot.Keys, slot.Values)
 		kv.Put(s, keys, values, T)
 		return y
+	}
+	if a.placed(s, mask) {
+		heads := a.place(s, q, k, v, mask.Place)
+		keys, values := kv.Append(s, heads[1], heads[2])
+		if a.attended(s, heads[0]) {
+			return a.attend(s, heads[0], kv.Written(1), mask.Place)
+		}
+		return Attend(s, heads[0], keys, values, a.Scale, mask)
 	}
 	q = PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, at)
 	k = PlaceHeads(s, k, a.KVHeads, a.KNorm, &a.RoPE, at)
@@ -66,6 +76,12 @@ func (a *Attention) ForwardShared(s *mlx.Scope, q mlx.Array, x Shared, mask stat
 	if oneOp(s, q, mask) {
 		y, _, _ := s.LayerAttention(a.layer(x.slot, x.offset, mask), q, mlx.Array{}, mlx.Array{}, x.slot.Keys, x.slot.Values)
 		return y
+	}
+	if a.placed(s, mask) {
+		if q = a.place(s, q, mlx.Array{}, mlx.Array{}, mask.Place)[0]; a.attended(s, q) {
+			return a.attend(s, q, x.slot, mask.Place)
+		}
+		return Attend(s, q, x.keys, x.values, a.Scale, mask)
 	}
 	return Attend(s, PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, x.offset), x.keys, x.values, a.Scale, mask)
 }

@@ -76,6 +76,6 @@ func (e *Experts) Forward(s *mlx.Scope, x, chosen, weights mlx.Array) mlx.Array 
 
 // each is what every pair of a token and an expert adds: parts of x [..., 1, hidden] and choice [...] → [..., 1, hidden].
 func (e *Experts) each(s *mlx.Scope, parts, choice, weights mlx.Array, sorted bool) mlx.Array {
-	h := activate(s, e.Act, e.Gate.Multiply(s, parts, choice, sorted), e.Up.Multiply(s, parts, choice, sorted))
+	h := Activate(s, e.Act, e.Gate.Multiply(s, parts, choice, sorted), e.Up.Multiply(s, parts, choice, sorted))
 	return e.Down.Multiply(s, s.Multiply(h, weights), choice, sorted)
 }

@@ -1,6 +1,10 @@
 package nn
 
-import "reprise/mlx"
+import (
+	"slices"
+
+	"reprise/mlx"
+)
 
 // SiLU is x·sigmoid(x).
 func SiLU(s *mlx.Scope, x mlx.Array) mlx.Array { return s.Multiply(x, s.Sigmoid(x)) }
@@ -10,8 +14,15 @@ func Softplus(s *mlx.Scope, x mlx.Array) mlx.Array {
 	return s.Add(s.Maximum(x, s.Scalar(0, x.Dtype())), s.Log1p(s.Exp(s.Negative(s.Abs(x)))))
 }
 
-// activate is act(gate)·up.
-func activate(s *mlx.Scope, act mlx.Gate, gate, up mlx.Array) mlx.Array {
+// Activate is act(a)·b.
+func Activate(s *mlx.Scope, act mlx.Gate, a, b mlx.Array) mlx.Array {
+	if s.Uses(gateKernel) && s.Err() == nil && slices.Equal(a.Shape(), b.Shape()) {
+		return gate(s, act, a, b)
+	}
+	return activatePlain(s, act, a, b)
+}
+
+func activatePlain(s *mlx.Scope, act mlx.Gate, gate, up mlx.Array) mlx.Array {
 	if act == mlx.GateSiLU {
 		return s.Multiply(SiLU(s, gate), up)
 	}

@@ -61,6 +61,9 @@ func Project(s *mlx.Scope, x mlx.Array, norm *RMSNorm, linears ...*Linear) []mlx
 	if norm != nil {
 		x = norm.Forward(s, x)
 	}
+	if p := packed(linears); p != nil && s.Err() == nil && x.Size() == x.Dim(-1) {
+		return p.one(s, x)
+	}
 	out := make([]mlx.Array, len(linears))
 	for i, l := range linears {
 		out[i] = l.Forward(s, x)
@@ -74,11 +77,27 @@ func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Lin
 		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm), Gate: act}, matrices...)[0]
 	}
 	both := Project(s, x, norm, gate, up)
-	return activate(s, act, both[0], both[1])
+	return Activate(s, act, both[0], both[1])
 }
 
 // ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.
 func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {
+	return ProjectOntoTimes(s, residual, x, l, norm, mlx.Array{})
+}
+
+// ProjectOntoTimes is ProjectOnto, times a factor [1], which may be none.
+func ProjectOntoTimes(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm, factor mlx.Array) mlx.Array {
+	if norm != nil && s.Uses(normAddKernel) {
+		return normAdd(s, residual, l.Forward(s, x), norm, factor)
+	}
+	y := projectOnto(s, residual, x, l, norm)
+	if factor.Valid() {
+		y = s.Multiply(y, factor)
+	}
+	return y
+}
+
+func projectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {
 	if matrices, ok := fusable(s, []*Linear{l}); ok {
 		return s.Products(x, mlx.Block{PostNorm: (*mlx.Norm)(norm), Residual: residual}, matrices...)[0]
 	}

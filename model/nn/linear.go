@@ -88,6 +88,7 @@ func (m *Matrix) Rows(s *mlx.Scope, ids mlx.Array, dtype mlx.Dtype) mlx.Array {
 type Linear struct {
 	Matrix
 	Bias mlx.Array // [out], often none
+	pack *pack     // what it is a part of, or nil
 }
 
 // Forward maps [1, T, in] to [1, T, out].

@@ -18,7 +18,7 @@ type attention struct {
 func buildAttention(st *weights.Store, cfg *Config, path string) *attention {
 	d, kv := cfg.HeadDim, cfg.KVHeads*cfg.HeadDim
 	qNorm, kNorm := norm(st, path+"q_norm", d, cfg.NormEps), norm(st, path+"k_norm", d, cfg.NormEps)
-	return &attention{
+	a := &attention{
 		q: st.Linear(path+"q_proj", cfg.Hidden, 2*cfg.Heads*d),
 		k: st.Linear(path+"k_proj", cfg.Hidden, kv),
 		v: st.Linear(path+"v_proj", cfg.Hidden, kv),
@@ -29,6 +29,8 @@ func buildAttention(st *weights.Store, cfg *Config, path string) *attention {
 			RoPE: nn.RoPE{Dims: cfg.rotaryDims(), Base: float32(cfg.Rope.Theta), Scale: 1},
 		},
 	}
+	st.Pack(&a.q, &a.k, &a.v)
+	return a
 }
 
 // forward is x [1, T, hidden] with the attention over norm(x) added.

@@ -10,11 +10,13 @@ import (
 type mlp struct{ gate, up, down nn.Linear }
 
 func buildMLP(st *weights.Store, path string, hidden, width int) *mlp {
-	return &mlp{
+	m := &mlp{
 		gate: st.Linear(path+"gate_proj", hidden, width),
 		up:   st.Linear(path+"up_proj", hidden, width),
 		down: st.Linear(path+"down_proj", width, hidden),
 	}
+	st.Pack(&m.gate, &m.up)
+	return m
 }
 
 // forward is x [1, T, hidden] with the MLP of norm(x) added.

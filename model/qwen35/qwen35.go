@@ -55,6 +55,12 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		return nil, err
 	}
 	m.verifyKernels(st.Dtype())
+	nn.Prepare(owner, st.Dtype(), cfg.Hidden, mlx.GateSiLU)
+	for i := range m.layers {
+		if a := m.layers[i].full; a != nil {
+			a.core.Prepare(owner, st.Dtype(), cfg.HeadDim)
+		}
+	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	m.info.ActiveBytes = m.active()
 	for i := range cfg.Layers {

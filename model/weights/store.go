@@ -125,9 +125,6 @@ func (st *Store) Rename(rule func(name string) string) {
 	st.tensors = renamed
 }
 
-// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
-func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
-
 // Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
 func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
 	a, ok := st.tensors[name]
@@ -300,6 +297,13 @@ func (st *Store) Linear(path string, in, out int) nn.Linear {
 // Embedding is the module at path.
 func (st *Store) Embedding(path string, vocab, width int) nn.Embedding {
 	return nn.Embedding{Matrix: st.Matrix(path, vocab, width), Dtype: st.opts.Dtype}
+}
+
+// Pack lays linears that share their input one below the other, where the device gains by it (nn.Pack).
+func (st *Store) Pack(linears ...*nn.Linear) {
+	if st.err == nil {
+		nn.Pack(st.owner, linears...)
+	}
 }
 
 // Close reports the first error. Tensors that nobody took are an error too, by name: a forward pass that leaves

@@ -1,0 +1,191 @@
+package nn
+
+import "reprise/mlx"
+
+// What stands between the products of a layer, as kernels for Metal and CUDA (mlx/dialect.go). A decode step is many
+// small launches, each of which costs more than its work: norm and residual are one, and so are the three kinds of heads.
+// Template argument X is the type of activations.
+
+// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR: a group for each row. Grid: 32, 8, rows.
+var normAddKernel = &mlx.Kernel{
+	Name:    "reprise_norm_add",
+	Inputs:  []string{"y", "residual", "weight", "factor"},
+	Outputs: []string{"out"},
+	Body: `
+  SHARED float sums[8];
+  const int lane = thread_position_in_threadgroup.x, part = thread_position_in_threadgroup.y;
+  const int row = threadgroup_position_in_grid.z * WIDTH;
+  float squares = 0;
+  for (int i = part * 32 + lane; i < WIDTH; i += 256) squares += float(y[row + i]) * float(y[row + i]);
+  squares = lane_sum(squares);
+  if (lane == 0) sums[part] = squares;
+  barrier();
+  float total = 0;
+  for (int i = 0; i < 8; i++) total += sums[i];
+  const float scale = rsqrt_of(total / WIDTH + float_of(EPS)), by = FACTOR ? float(factor[0]) : 1.0f;
+  for (int i = part * 32 + lane; i < WIDTH; i += 256) {
+    // Rounded where the plain ops round: the residual is added to what has the type of activations.
+    const float normed = float(X(float(y[row + i]) * scale * float(weight[i])));
+    out[row + i] = X(float(X(float(residual[row + i]) + normed)) * by);
+  }
+`,
+}
+
+// gateKernel is act(a)·b, GELU in its tanh form or SiLU. Grid: 32, elements by 256 in eights, 1.
+var gateKernel = &mlx.Kernel{
+	Name:    "reprise_gate",
+	Inputs:  []string{"a", "b"},
+	Outputs: []string{"out"},
+	Body: `
+  const int i = (threadgroup_position_in_grid.y * 8 + thread_position_in_threadgroup.y) * 32 + thread_position_in_threadgroup.x;
+  if (i < SIZE) {
+    const float x = float(a[i]);
+    const float act = GELU ? 0.5f * x * (1 + tanh_of(0.7978845608028654f * (x + 0.044715f * x * x * x))) : x / (1 + exp_of(-x));
+    out[i] = X(float(X(act)) * float(b[i]));
+  }
+`,
+}
+
+// placeKernel makes heads of a product [1, T, heads·D]: the norm where NORM, times a weight where WEIGHT, and the rotation
+// of the first DIMS where that is not 0. A simdgroup makes one head of one token. Queries, keys and values go through one
+// launch. Grid: 32, all heads by fours, T.
+var placeKernel = &mlx.Kernel{
+	Name:    "reprise_place",
+	Inputs:  []string{"q", "k", "v", "q_weight", "k_weight", "frequency", "place"},
+	Outputs: []string{"queries", "keys", "values"},
+	Helpers: `
+template <int D, int DIMS, bool NORM, typename X, typename P, typename W, typename F, typename O>
+HELPER void place_head(P from, W weight, bool weighted, F frequency, O to, float position, float eps, int lane) {
+  float squares = 0;
+  if (NORM) {
+    for (int i = lane; i < D; i += 32) squares += float(from[i]) * float(from[i]);
+    squares = lane_sum(squares);
+  }
+  const float scale = NORM ? rsqrt_of(squares / D + eps) : 1.0f;
+  for (int i = lane; i < D; i += 32) {
+    float x = float(from[i]) * scale;
+    if (weighted) x *= float(weight[i]);
+    x = float(X(x));
+    if (i < DIMS) {
+      const int apart = DIMS / 2, pair = i < apart ? i + apart : i - apart;
+      float other = float(from[pair]) * scale;
+      if (weighted) other *= float(weight[pair]);
+      other = float(X(other));
+      const float angle = position * frequency[i < apart ? i : pair];
+      x = x * cos_of(angle) + (i < apart ? -other : other) * sin_of(angle);
+    }
+    to[i] = X(x);
+  }
+}
+`,
+	Body: `
+  const int lane = thread_position_in_threadgroup.x, t = threadgroup_position_in_grid.z, T = q_shape[1];
+  const int head = threadgroup_position_in_grid.y * 4 + thread_position_in_threadgroup.y;
+  const float position = float(place[0] + t);
+  if (head < HQ) {
+    place_head<D, DIMS, QNORM, X>(q + (t * HQ + head) * D, q_weight, QNORM, frequency, queries + (head * T + t) * D, position, float_of(QEPS), lane);
+  } else if (head < HQ + HK) {
+    const int h = head - HQ;
+    place_head<D, DIMS, KNORM, X>(k + (t * HK + h) * D, k_weight, KNORM, frequency, keys + (h * T + t) * D, position, float_of(KEPS), lane);
+  } else if (head < HQ + 2 * HK) {
+    const int h = head - HQ - HK;
+    place_head<D, 0, VNORM, X>(v + (t * HK + h) * D, k_weight, false, frequency, values + (h * T + t) * D, position, float_of(VEPS), lane);
+  }
+`,
+}
+
+// attendKernel is one query's attention over rows place[1] … place[2]−1 of keys and values, [1, HK, rows, D]: a group for
+// each query head and each of PARTS parts of the rows. Its SIMDS simdgroups go through the rows by fours, each with a
+// softmax of its own, and put them together at the end. With several parts the result is a part's sum, its maximum and
+// its weight, which mergeKernel joins. Grid: 32, SIMDS·PARTS, HQ.
+var attendKernel = &mlx.Kernel{
+	Name:    "reprise_attend",
+	Inputs:  []string{"q", "k", "v", "place"},
+	Outputs: []string{"out", "stats"},
+	Body: `
+  constexpr int PER = D / 32, ROWS = 4;
+  SHARED float tops[SIMDS];
+  SHARED float weights[SIMDS];
+  SHARED float sums[SIMDS * D];
+  const int lane = thread_position_in_threadgroup.x, simd = thread_position_in_threadgroup.y;
+  const int head = threadgroup_position_in_grid.z, part = threadgroup_position_in_grid.y;
+  const int capacity = k_shape[2], first = place[1], count = place[2] - first;
+  const int each = (count + PARTS - 1) / PARTS, from = part * each, to = from + each < count ? from + each : count;
+  const auto keys = k + (size_t(head / (HQ / HK)) * capacity + first) * D;
+  const auto values = v + (size_t(head / (HQ / HK)) * capacity + first) * D;
+  float query[PER], sum[PER];
+  load_values<PER>(q + head * D + lane * PER, query);
+  for (int j = 0; j < PER; j++) {
+    query[j] *= float_of(SCALE);
+    sum[j] = 0;
+  }
+  float top = -1e30f, weight = 0;
+  for (int r = from + simd * ROWS; r < to; r += SIMDS * ROWS) {
+    float score[ROWS], now = top;
+    for (int n = 0; n < ROWS; n++) {
+      float row[PER], dot = 0;
+      const int at = r + n < to ? r + n : to - 1;
+      load_values<PER>(keys + size_t(at) * D + lane * PER, row);
+      for (int j = 0; j < PER; j++) dot += query[j] * row[j];
+      score[n] = dot;
+    }
+    for (int n = 0; n < ROWS; n++) {
+      score[n] = lane_sum(score[n]);
+      if (r + n >= to) score[n] = -1e30f;
+      now = score[n] > now ? score[n] : now;
+    }
+    const float shrink = exp_of(top - now);
+    weight *= shrink;
+    for (int j = 0; j < PER; j++) sum[j] *= shrink;
+    for (int n = 0; n < ROWS; n++) {
+      float row[PER];
+      const int at = r + n < to ? r + n : to - 1;
+      load_values<PER>(values + size_t(at) * D + lane * PER, row);
+      const float e = r + n < to ? exp_of(score[n] - now) : 0.0f;
+      weight += e;
+      for (int j = 0; j < PER; j++) sum[j] += e * row[j];
+    }
+    top = now;
+  }
+  if (lane == 0) {
+    tops[simd] = top;
+    weights[simd] = weight;
+  }
+  for (int j = 0; j < PER; j++) sums[simd * D + lane * PER + j] = sum[j];
+  barrier();
+  float highest = -1e30f, all = 0;
+  for (int n = 0; n < SIMDS; n++) highest = tops[n] > highest ? tops[n] : highest;
+  for (int n = 0; n < SIMDS; n++) all += weights[n] * exp_of(tops[n] - highest);
+  for (int i = simd * 32 + lane; i < D; i += SIMDS * 32) {
+    float value = 0;
+    for (int n = 0; n < SIMDS; n++) value += sums[n * D + i] * exp_of(tops[n] - highest);
+    out[(head * PARTS + part) * D + i] = PARTS == 1 ? Y(value / all) : Y(value);
+  }
+  if (lane == 0 && simd == 0) {
+    stats[(head * PARTS + part) * 2] = highest;
+    stats[(head * PARTS + part) * 2 + 1] = all;
+  }
+`,
+}
+
+// mergeKernel joins the parts of attendKernel. Grid: 32, D by 32 in groups of D/32, HQ.
+var mergeKernel = &mlx.Kernel{
+	Name:    "reprise_attend_merge",
+	Inputs:  []string{"parts", "stats"},
+	Outputs: []string{"out"},
+	Body: `
+  const int head = threadgroup_position_in_grid.z;
+  float highest = -1e30f, all = 0, value = 0;
+  for (int n = 0; n < PARTS; n++) {
+    const float top = stats[(head * PARTS + n) * 2];
+    highest = top > highest ? top : highest;
+  }
+  const int i = thread_position_in_threadgroup.y * 32 + thread_position_in_threadgroup.x;
+  for (int n = 0; n < PARTS; n++) {
+    const float e = exp_of(stats[(head * PARTS + n) * 2] - highest);
+    all += stats[(head * PARTS + n) * 2 + 1] * e;
+    value += parts[(head * PARTS + n) * D + i] * e;
+  }
+  out[head * D + i] = X(value / all);
+`,
+}

@@ -1,0 +1,142 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"reprise/kvcache/state"
+	"reprise/mlx"
+)
+
+// A kernel's result may differ from the plain ops' by so much of its largest value: in float32 by the order of its sums,
+// elsewhere by the last step of the type.
+func toleranceOf(dtype mlx.Dtype) float64 {
+	if dtype == mlx.Float32 {
+		return 1e-5
+	}
+	return 1.0 / 64
+}
+
+// wave are values no two of which are alike, of that type.
+func wave(s *mlx.Scope, dtype mlx.Dtype, frequency float64, shape ...int) mlx.Array {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	x := s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32)))
+	return s.AsType(s.Reshape(x, shape), dtype)
+}
+
+// Prepare compares the kernels of a layer's ends with their plain ops, once for each width; they are used where they
+// agree. It runs when a model is built.
+func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
+	if owner.Err() != nil || !owner.CustomKernels() {
+		return
+	}
+	s := owner.Child()
+	defer s.Close()
+	residual, y, factor := wave(s, dtype, 0.31, 1, 2, width), wave(s, dtype, 0.77, 1, 2, width), wave(s, dtype, 1.1, 2)
+	factor = s.Slice(factor, []int{1}, []int{2}, []int{1})
+	norm := &RMSNorm{W: wave(s, dtype, 0.13, width), Eps: 1e-6}
+	owner.VerifyKernel(normAddKernel, fmt.Sprintf("%d wide, %v", width, dtype), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{normAdd(s, residual, y, norm, factor), normAdd(s, residual, y, norm, mlx.Array{})}
+	}, func(s *mlx.Scope) []mlx.Array {
+		sum := s.Add(residual, norm.Forward(s, y))
+		return []mlx.Array{s.Multiply(sum, factor), sum}
+	})
+	a, b := s.Multiply(residual, s.Scalar(6, dtype)), y
+	owner.VerifyKernel(gateKernel, fmt.Sprintf("%v, %v", act, dtype), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{gate(s, act, a, b)}
+	}, func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{activatePlain(s, act, a, b)}
+	})
+	owner.Fail(s.Err())
+}
+
+// Prepare compares the kernels of attention with their plain ops for heads of that width, and makes what they read.
+func (a *Attention) Prepare(owner *mlx.Scope, dtype mlx.Dtype, dim int) {
+	if owner.Err() != nil || !owner.CustomKernels() || a.RoPE.Dims%2 != 0 || a.RoPE.Dims < 2 {
+		return
+	}
+	a.frequency = a.RoPE.frequencies(owner)
+	s := owner.Child()
+	defer s.Close()
+	const T, offset = 3, 1000
+	kv := max(a.KVHeads, 1)
+	q, k, v := wave(s, dtype, 0.37, 1, T, a.Heads*dim), wave(s, dtype, 0.61, 1, T, kv*dim), wave(s, dtype, 0.43, 1, T, kv*dim)
+	place := mlx.New(s, []int32{offset, 0, 0}, 3)
+	shape := fmt.Sprintf("%d query and %d KV heads of %d, %d turn, %v", a.Heads, kv, dim, a.RoPE.Dims, dtype)
+	tolerance := max(toleranceOf(dtype), 1e-3) // MLX's angles are an exponential of a rounded logarithm
+	owner.VerifyKernel(placeKernel, shape, tolerance, func(s *mlx.Scope) []mlx.Array {
+		out := a.place(s, q, k, v, place)
+		return out[:]
+	}, func(s *mlx.Scope) []mlx.Array {
+		values := Heads(s, v, kv)
+		if a.VNorm != nil {
+			values = a.VNorm.Forward(s, values)
+		}
+		return []mlx.Array{PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, offset), PlaceHeads(s, k, kv, a.KNorm, &a.RoPE, offset), HeadsFirst(s, values)}
+	})
+	a.verifyAttend(owner, s, dtype, dim, shape)
+	owner.Fail(s.Err())
+}
+
+// verifyAttend is about one part and about several.
+func (a *Attention) verifyAttend(owner, s *mlx.Scope, dtype mlx.Dtype, dim int, shape string) {
+	if !fits(dim) {
+		return
+	}
+	for _, rows := range []int{37, 900} {
+		const from = 3
+		query := wave(s, dtype, 0.37, 1, a.Heads, 1, dim)
+		slot := state.Slot{Keys: wave(s, dtype, 0.011, 1, a.KVHeads, rows+2, dim), Values: wave(s, dtype, 0.017, 1, a.KVHeads, rows+2, dim), At: rows - 1, From: from}
+		if owner.Device() != mlx.GPU && rows > 100 && a.Heads*dim > 4096 {
+			continue // an emulated device takes its time
+		}
+		place := mlx.New(s, []int32{0, from, int32(rows)}, 3)
+		verify := func(k *mlx.Kernel) {
+			owner.VerifyKernel(k, fmt.Sprintf("%s, %d rows", shape, rows), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+				return []mlx.Array{a.attend(s, query, slot, place)}
+			}, func(s *mlx.Scope) []mlx.Array {
+				cut := func(x mlx.Array) mlx.Array { return s.Slice(x, []int{0, 0, from, 0}, []int{1, a.KVHeads, rows, dim}, []int{1, 1, 1, 1}) }
+				return []mlx.Array{Attend(s, query, cut(slot.Keys), cut(slot.Values), a.Scale, state.Mask{})}
+			})
+		}
+		if verify(attendKernel); partsOf(rows-from) > 1 {
+			verify(mergeKernel)
+		}
+	}
+}
+
+// fits says whether attendKernel takes heads of that width: a lane holds whole parts of it, and what the simdgroups put
+// together fits into a group's memory.
+func fits(dim int) bool { return dim%32 == 0 && dim <= 512 }
+
+// placed and attended say whether the kernels do it.
+func (a *Attention) placed(s *mlx.Scope, mask state.Mask) bool {
+	return a.frequency.Valid() && mask.Place.Valid() && s.Uses(placeKernel)
+}
+
+func (a *Attention) attended(s *mlx.Scope, q mlx.Array) bool {
+	return s.Err() == nil && q.Dim(2) == 1 && fits(q.Dim(3)) && s.Uses(attendKernel) && s.Uses(mergeKernel)
+}
+
+// frequencies [Dims/2] are what positions are multiplied by.
+func (r *RoPE) frequencies(owner *mlx.Scope) mlx.Array {
+	out := make([]float32, r.Dims/2)
+	var wavelengths []float32
+	if r.Freqs.Valid() {
+		var err error
+		if wavelengths, err = owner.Float32s(r.Freqs); err != nil {
+			return mlx.Array{}
+		}
+	}
+	for i := range out {
+		if wavelengths != nil {
+			out[i] = r.Scale / wavelengths[i]
+		} else {
+			out[i] = r.Scale * float32(math.Pow(float64(r.Base), -2*float64(i)/float64(r.Dims)))
+		}
+	}
+	return mlx.New(owner, out, len(out))
+}
