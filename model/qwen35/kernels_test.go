@@ -67,14 +67,16 @@ func TestGPUKernelsInAModel(t *testing.T) {
 						t.Errorf("%s, %v: %+v", dir, dtype, c)
 					}
 				}
-				if len(checks) != 3 || len(m.Launches) != 3 {
-					t.Errorf("%s, %v: compared %v, launched %v", dir, dtype, checks, m.Launches)
+				for _, kernel := range []string{"prepare", "recurrence", "finish"} {
+					if m.Launches["reprise_delta_"+kernel] == 0 {
+						t.Errorf("%s, %v: launched %v", dir, dtype, m.Launches)
+					}
 				}
-				tolerance := tolerance
+				allowed := tolerance(dir)
 				if dtype == mlx.BFloat16 {
-					tolerance = 0.2 // a rounding that falls the other way moves logits by so much; TestBFloat16Activations
+					allowed = 0.2 // a rounding that falls the other way moves logits by so much; TestBFloat16Activations
 				}
-				if off := apart(got, want); !(off <= tolerance) {
+				if off := apart(got, want); !(off <= allowed) {
 					t.Errorf("%s, %v: logits differ by %g", dir, dtype, off)
 				}
 			}
@@ -95,7 +97,7 @@ func TestModelOnGPU(t *testing.T) {
 				t.Errorf("%s: %+v", dir, c)
 			}
 		}
-		if off := apart(got, want); !(off <= tolerance) {
+		if off := apart(got, want); !(off <= tolerance(dir)) {
 			t.Errorf("%s: logits differ by %g", dir, off)
 		}
 	}
@@ -126,7 +128,7 @@ func TestBrokenKernelIsSwitchedOff(t *testing.T) {
 			if off != 1 || strings.Count(log.String(), "switched off") != 1 {
 				t.Errorf("%d kernels are off, the log says\n%s", off, log.String())
 			}
-			if d := apart(got, want); !(d <= tolerance) {
+			if d := apart(got, want); !(d <= tolerance(dir)) {
 				t.Errorf("logits differ by %g", d)
 			}
 		})
@@ -141,7 +143,7 @@ func TestCPUKernelIsCompared(t *testing.T) {
 		if len(none) != 0 || len(checks) != 1 || !checks[0].On {
 			t.Errorf("%s: compared %v, and without kernels %v", dir, checks, none)
 		}
-		if off := apart(got, want); !(off <= tolerance) {
+		if off := apart(got, want); !(off <= tolerance(dir)) {
 			t.Errorf("%s: logits differ by %g", dir, off)
 		}
 	}

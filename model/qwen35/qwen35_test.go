@@ -82,3 +82,31 @@ func TestBFloat16Activations(t *testing.T) {
 		return nil
 	})
 }
+
+// Mixtures keep the dtype too, with the kernels and with MLX's ops, which is what a GPU runs: sorted by expert and not.
+func TestMixturesKeepBFloat16(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		for _, dir := range []string{"testdata/tiny-moe-q4", "testdata/tiny-moe-mxfp4", "testdata/tiny-moe-nvfp4"} {
+			mlxtest.With(t, mlx.Options{Plain: plain}, func(s *mlx.Scope) error {
+				m, err := arch.Load(s, dir, weights.Options{Dtype: mlx.BFloat16})
+				if err != nil {
+					return err
+				}
+				defer m.Free()
+				st := m.NewState()
+				defer st.Free()
+				for _, ids := range [][]int32{make([]int32, 40), {5}} {
+					hidden := m.Forward(s, mlx.New(s, ids, 1, len(ids)), st)
+					logits := m.Logits(s, hidden)
+					if err := s.Eval(logits); err != nil {
+						return err
+					}
+					if hidden.Dtype() != mlx.BFloat16 || logits.Dtype() != mlx.BFloat16 {
+						t.Errorf("%s, plain %v: %v, %v", dir, plain, hidden, logits)
+					}
+				}
+				return nil
+			})
+		}
+	}
+}
