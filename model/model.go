@@ -7,13 +7,16 @@ import (
 
 // Info is what others need to know of a loaded model.
 type Info struct {
-	ModelType  string
-	Vocab      int
-	Context    int       // positions that the weights were trained for
-	Window     int       // of the sliding layers, 0 when there are none
-	Dtype      mlx.Dtype // of activations and KV
-	Bytes      int64     // of the weights as they are held
-	LayerKinds []state.Kind
+	ModelType string
+	Vocab     int
+	Context   int       // positions that the weights were trained for
+	Window    int       // of the sliding layers, 0 when there are none
+	Dtype     mlx.Dtype // of activations and KV
+	Bytes     int64     // of the weights as they are held
+	// ActiveBytes are what a decode step of one token reads of Bytes: of a table one row, of experts those that the token
+	// goes through.
+	ActiveBytes int64
+	LayerKinds  []state.Kind
 	// RowBytes is what a token takes in all growing layers together, SnapshotBytes what the sliding and recurrent layers
 	// hold when their windows are full.
 	RowBytes, SnapshotBytes int64

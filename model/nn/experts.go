@@ -20,15 +20,7 @@ func (w *Stacked) Valid() bool { return w.m.W.Valid() }
 func (w *Stacked) Experts() int { return w.m.W.Dim(0) }
 
 // Bytes are those of all matrices.
-func (w *Stacked) Bytes() int64 {
-	var n int64
-	for _, a := range []mlx.Array{w.m.W, w.m.Scales, w.m.Biases} {
-		if a.Valid() {
-			n += int64(a.Nbytes())
-		}
-	}
-	return n
-}
+func (w *Stacked) Bytes() int64 { return w.m.Bytes() }
 
 // Multiply is x·Wᵀ with the matrix that choice names for each part of x: x [..., 1, in] and choice [...], which broadcast,
 // give [..., 1, out]. sorted promises that choice ascends and that each part of x has its own.
@@ -48,6 +40,9 @@ type Experts struct {
 	Gate, Up, Down Stacked // [experts, width, hidden], [experts, width, hidden], [experts, hidden, width]
 	Act            mlx.Gate
 }
+
+// Bytes are those of all experts.
+func (e *Experts) Bytes() int64 { return e.Gate.Bytes() + e.Up.Bytes() + e.Down.Bytes() }
 
 // sortFrom is the number of token-expert pairs from which it pays on a GPU to bring those of one expert together, so that
 // its weights are read once. The CPU device's kernels do it themselves.
