@@ -39,6 +39,21 @@ type Model interface {
 	Free()
 }
 
+// LastForwarder is a Model that does less where the last row alone is wanted: in layers that write no state.
+type LastForwarder interface {
+	// ForwardLast is Forward that returns the last row, [1, 1, hidden]. The state is the same to the bit; the row is the
+	// same up to what another width does to low bits.
+	ForwardLast(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array
+}
+
+// ForwardLast feeds ids to m as Forward does and returns the last row of hidden, [1, 1, hidden].
+func ForwardLast(s *mlx.Scope, m Model, ids mlx.Array, st *state.State) mlx.Array {
+	if l, ok := m.(LastForwarder); ok {
+		return l.ForwardLast(s, ids, st)
+	}
+	return LastRow(s, m.Forward(s, ids, st))
+}
+
 // LastRow is the last row of hidden, [1, 1, hidden]: logits are wanted for that one only.
 func LastRow(s *mlx.Scope, hidden mlx.Array) mlx.Array {
 	shape := hidden.Shape()

@@ -72,6 +72,7 @@ func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {
 func (m *Model) describe(st *weights.Store) model.Info {
 	cfg := &m.cfg
 	info := model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes(), Unused: st.Dropped()}
+	info.ActiveBytes = m.active(info.Bytes)
 	for i := range cfg.own() {
 		dim, kv := cfg.heads(i)
 		row := int64(2 * kv * dim * st.Dtype().Size())
@@ -83,6 +84,24 @@ func (m *Model) describe(st *weights.Store) model.Info {
 		}
 	}
 	return info
+}
+
+// active is what a decode step reads of n bytes of weights: rows of tables that are no head, and the experts that the token
+// goes through.
+func (m *Model) active(n int64) int64 {
+	table := func(e *nn.Embedding, rows int) int64 { return e.Bytes() - e.Bytes()/int64(rows) }
+	if !m.cfg.Tied {
+		n -= table(&m.embed, m.cfg.Vocab)
+	}
+	if m.perLayer != nil {
+		n -= table(&m.perLayer.table, m.cfg.PLEVocab)
+	}
+	for i := range m.layers {
+		if x := m.layers[i].experts; x != nil {
+			n -= x.mlps.Bytes() * int64(m.cfg.Experts-m.cfg.TopK) / int64(m.cfg.Experts)
+		}
+	}
+	return n
 }
 
 // kind is how layer i, or the one whose keys and values it shares, remembers.
@@ -114,51 +133,84 @@ func (m *Model) NewState() *state.State {
 
 // Forward feeds ids [1, T] and returns the hidden rows [1, T, hidden].
 func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array {
-	T := ids.Dim(1)
-	masks := map[state.Kind]state.Mask{}
-	for _, k := range []state.Kind{state.Growing, state.Sliding} {
-		if first := st.First(k); first != nil {
-			masks[k] = first.Mask(s, T)
-		}
-	}
+	return m.forward(s, ids, st, ids.Dim(1))
+}
+
+// ForwardLast is Forward of which the last row alone is wanted. Layers without keys and values compute no other: that is
+// 18 of E4B's 42 layers in every call of a prefill.
+func (m *Model) ForwardLast(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array {
+	return model.LastRow(s, m.forward(s, ids, st, 1))
+}
+
+// forward returns at least the last `wanted` rows.
+func (m *Model) forward(s *mlx.Scope, ids mlx.Array, st *state.State, wanted int) mlx.Array {
 	h := m.embed.Forward(s, ids)
-	inputs := m.perLayer.inputs(s, ids, h)
-	shared := map[state.Kind]nn.Shared{}
+	p := &pass{cfg: &m.cfg, st: st, tokens: ids.Dim(1), inputs: m.perLayer.inputs(s, ids, h)}
+	p.mask(s)
 	for i := range m.layers {
-		on := memory{mask: masks[m.cfg.kind(i)]}
-		if i < m.cfg.own() {
-			on.kv = st.KV(i)
-		} else {
-			on.shared = shared[m.cfg.kind(i)]
+		if i == m.cfg.own() {
+			h = p.share(s, h, wanted)
 		}
 		h = s.Within(func(inner *mlx.Scope) mlx.Array {
-			return m.layers[i].forward(inner, h, m.perLayer.of(inner, inputs, i), on)
+			return m.layers[i].forward(inner, h, m.perLayer.of(inner, p.inputs, i), p.memory(i))
 		})
-		if m.cfg.shares(i) {
-			shared[m.cfg.kind(i)] = nn.Share(s, st.KV(i), T)
-		}
 	}
 	if s.Err() == nil {
-		if err := st.Advance(T); err != nil {
+		if err := st.Advance(p.tokens); err != nil {
 			s.Fail(err)
 		}
 	}
 	return m.norm.Forward(s, h)
 }
 
-// shares says whether other layers attend to layer i's keys and values.
-func (c *Config) shares(i int) bool {
-	return c.SharedKV > 0 && i < c.own() && c.lastOfKind(i)
+// pass is what the layers of one call have in common.
+type pass struct {
+	cfg    *Config
+	st     *state.State
+	tokens int
+	inputs mlx.Array // the tokens' embeddings for each layer, or none
+	masks  map[state.Kind]state.Mask
+	shared map[state.Kind]nn.Shared // for layers without keys and values
 }
 
-// lastOfKind says whether no layer of i's kind behind it has keys and values of its own.
-func (c *Config) lastOfKind(i int) bool {
-	for j := i + 1; j < c.own(); j++ {
-		if c.LayerTypes[j] == c.LayerTypes[i] {
-			return false
+// mask makes one mask for each kind of layer.
+func (p *pass) mask(s *mlx.Scope) {
+	p.masks = map[state.Kind]state.Mask{}
+	for _, k := range []state.Kind{state.Growing, state.Sliding} {
+		if first := p.st.First(k); first != nil {
+			p.masks[k] = first.Mask(s, p.tokens)
 		}
 	}
-	return true
+}
+
+// share gives the layers behind what the last layers with keys and values have appended, and is the rows of h that they
+// go on with: all of them, or the last.
+func (p *pass) share(s *mlx.Scope, h mlx.Array, wanted int) mlx.Array {
+	rows := p.tokens
+	if wanted == 1 && rows > 1 && s.Err() == nil {
+		rows, h, p.masks = 1, model.LastRow(s, h), nil // one query sees all that it is given
+		if shape := p.inputs.Shape(); p.inputs.Valid() {
+			p.inputs = s.Slice(p.inputs, []int{0, p.tokens - 1, 0, 0}, shape, []int{1, 1, 1, 1})
+		}
+	}
+	p.shared = map[state.Kind]nn.Shared{}
+	for i := p.cfg.own(); i < p.cfg.Layers; i++ {
+		if _, there := p.shared[p.cfg.kind(i)]; !there {
+			p.shared[p.cfg.kind(i)] = nn.Share(s, p.st.KV(p.cfg.source(i)), rows)
+		}
+	}
+	return h
+}
+
+// memory is what layer i's attention works on.
+func (p *pass) memory(i int) memory {
+	on := memory{mask: p.masks[p.cfg.kind(i)]}
+	if i < p.cfg.own() {
+		on.kv = p.st.KV(i)
+	} else {
+		on.shared = p.shared[p.cfg.kind(i)]
+	}
+	return on
 }
 
 // Logits multiplies hidden rows by the head and bends the result into ±SoftCap.

@@ -61,7 +61,7 @@ func Share(s *mlx.Scope, kv state.KV, T int) Shared {
 		return Shared{}
 	}
 	x := Shared{slot: kv.Written(T), offset: kv.Offset() - T}
-	if shape := x.slot.Keys.Shape(); !s.Kernels() {
+	if shape := x.slot.Keys.Shape(); !s.Kernels() || x.slot.Keys.Dtype() != mlx.Float32 {
 		from, to := []int{0, 0, x.slot.From, 0}, []int{1, shape[1], x.slot.At + T, shape[3]}
 		x.keys, x.values = s.Slice(x.slot.Keys, from, to, []int{1, 1, 1, 1}), s.Slice(x.slot.Values, from, to, []int{1, 1, 1, 1})
 	}

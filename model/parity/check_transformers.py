@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_transformers.py [gemma3|qwen35]...: a third opinion on the tiny checkpoints, from transformers in float64.
+"""check_transformers.py [gemma3|gemma4|qwen35]...: a third opinion on the tiny checkpoints, from transformers in float64.
 
     needs transformers 5.23.0 and torch 2.15.0 (large, so not part of `make parity`); run with any Python that has them.
 
@@ -18,6 +18,7 @@ import torch
 import transformers
 
 import gemma3_numpy
+import gemma4_numpy
 import oracle
 import qwen35_numpy
 
@@ -74,6 +75,40 @@ def gemma3(top):
     return rows
 
 
+def gemma4(top):
+    rows = []
+    for folder, want, count in checkpoints(top):
+        off, agree = opinion(gemma4_model(folder), want, count)
+        rows.append({"checkpoint": os.path.basename(folder), "disagreement": off, "greedy_agrees": agree})
+    return rows
+
+
+def gemma4_model(folder):
+    ours = gemma4_numpy.Gemma4(folder)
+    c = {k: v for k, v in ours.cfg.items() if k not in ("architectures", "model_type", "dtype", "quantization", "quantization_config", "text_config")}
+    c["vocab_size"] = len(ours.w["embed_tokens"])
+    if "per_layer_config" in c:
+        c["per_layer_config"] = {int(k): v for k, v in c["per_layer_config"].items()}
+    state = {}
+    for path, w in ours.w.items():
+        layer, leaf = path.split(".")[1] if path.startswith("layers.") else "0", path.rpartition(".")[2]
+        if path.endswith("switch_glu.up_proj") or int(layer) >= ours.own() and leaf in ("k_proj", "v_proj", "k_norm"):
+            continue  # beside gate_proj; of no use
+        if path.endswith("switch_glu.gate_proj"):
+            w = np.concatenate([w, ours.w[path.replace("gate_proj", "up_proj")]], 1)
+            path = path.replace("gate_proj", "gate_up_proj")
+        bare = leaf in ("layer_scalar", "scale", "per_expert_scale") or ".experts." in path
+        name = path.replace("switch_glu.", "") + ("" if bare else ".weight")
+        state[name if path == "lm_head" else "model." + name] = torch.from_numpy(np.ascontiguousarray(w))
+    config = transformers.Gemma4TextConfig(**c, attn_implementation="eager", experts_implementation="eager")
+    model = transformers.Gemma4ForCausalLM(config).to(torch.float64).eval()
+    missing, unknown = model.load_state_dict(state, strict=False)
+    assert not unknown and set(missing) <= {"lm_head.weight"}, (folder, missing, unknown)
+    if config.tie_word_embeddings:
+        model.lm_head.weight = model.model.embed_tokens.weight
+    return model
+
+
 def qwen35(top):
     rows = []
     for folder, want, count in checkpoints(top):
@@ -119,7 +154,7 @@ def qwen35_model(folder):
     return model, False
 
 
-FAMILIES = {"gemma3": gemma3, "qwen35": qwen35}
+FAMILIES = {"gemma3": gemma3, "gemma4": gemma4, "qwen35": qwen35}
 
 
 def main():
