@@ -75,7 +75,7 @@ func TestKernelsAgreeWithMLXsOps(t *testing.T) {
 			if moe && !slices.ContainsFunc(plain, func(kind string) bool { return strings.HasPrefix(kind, "Gather") }) {
 				t.Errorf("MLX's ops gather nothing: %v", plain)
 			}
-			if err := near(got, want, 2*tolerance(dir)); err != nil {
+			if err := near(got, want, 2*toleranceOf(dir)); err != nil {
 				t.Error(err)
 			}
 		})
