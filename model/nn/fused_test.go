@@ -52,7 +52,6 @@ func TestKernelsAgreeWithPlainOps(t *testing.T) {
 	for _, dtype := range []mlx.Dtype{mlx.Float32, mlx.BFloat16} {
 		for _, flavour := range []shim.Flavour{shim.Metal, shim.CUDA} {
 			t.Run(fmt.Sprintf("%v/%s", dtype, flavour), func(t *testing.T) {
-				t.Parallel()
 				checked(t, mlx.CPU, mlx.Options{Plain: true, Emulate: shim.New(t, flavour)}, dtype)
 			})
 		}

@@ -98,7 +98,9 @@ func (a *Attention) verifyAttend(owner, s *mlx.Scope, dtype mlx.Dtype, dim int, 
 			owner.VerifyKernel(k, fmt.Sprintf("%s, %d rows", shape, rows), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
 				return []mlx.Array{a.attend(s, query, slot, place)}
 			}, func(s *mlx.Scope) []mlx.Array {
-				cut := func(x mlx.Array) mlx.Array { return s.Slice(x, []int{0, 0, from, 0}, []int{1, a.KVHeads, rows, dim}, []int{1, 1, 1, 1}) }
+				cut := func(x mlx.Array) mlx.Array {
+					return s.Slice(x, []int{0, 0, from, 0}, []int{1, a.KVHeads, rows, dim}, []int{1, 1, 1, 1})
+				}
 				return []mlx.Array{Attend(s, query, cut(slot.Keys), cut(slot.Values), a.Scale, state.Mask{})}
 			})
 		}

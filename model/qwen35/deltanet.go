@@ -28,7 +28,7 @@ type deltaNet struct {
 
 func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
 	channels, values := cfg.convChannels(), cfg.ValueHeads*cfg.ValueDim
-	return &deltaNet{
+	d := &deltaNet{
 		qkv: st.Linear(path+"in_proj_qkv", cfg.Hidden, channels),
 		z:   st.Linear(path+"in_proj_z", cfg.Hidden, values),
 		b:   st.Linear(path+"in_proj_b", cfg.Hidden, cfg.ValueHeads),
@@ -46,6 +46,8 @@ func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
 
 		keyHeads: cfg.KeyHeads, valueHeads: cfg.ValueHeads, keyDim: cfg.KeyDim, valueDim: cfg.ValueDim, width: cfg.ConvWidth,
 	}
+	st.Pack(&d.qkv, &d.z, &d.b, &d.a)
+	return d
 }
 
 // forward is x [1, T, hidden] with the net's answer to norm(x) added. From the convolution to the norm all is float32.

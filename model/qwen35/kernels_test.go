@@ -72,7 +72,7 @@ func TestGPUKernelsInAModel(t *testing.T) {
 						t.Errorf("%s, %v: launched %v", dir, dtype, m.Launches)
 					}
 				}
-				allowed := tolerance(dir)
+				allowed := toleranceOf(dir)
 				if dtype == mlx.BFloat16 {
 					allowed = 0.2 // a rounding that falls the other way moves logits by so much; TestBFloat16Activations
 				}
@@ -97,7 +97,7 @@ func TestModelOnGPU(t *testing.T) {
 				t.Errorf("%s: %+v", dir, c)
 			}
 		}
-		if off := apart(got, want); !(off <= tolerance(dir)) {
+		if off := apart(got, want); !(off <= toleranceOf(dir)) {
 			t.Errorf("%s: logits differ by %g", dir, off)
 		}
 	}
@@ -128,7 +128,7 @@ func TestBrokenKernelIsSwitchedOff(t *testing.T) {
 			if off != 1 || strings.Count(log.String(), "switched off") != 1 {
 				t.Errorf("%d kernels are off, the log says\n%s", off, log.String())
 			}
-			if d := apart(got, want); !(d <= tolerance(dir)) {
+			if d := apart(got, want); !(d <= toleranceOf(dir)) {
 				t.Errorf("logits differ by %g", d)
 			}
 		})
@@ -143,7 +143,7 @@ func TestCPUKernelIsCompared(t *testing.T) {
 		if len(none) != 0 || len(checks) != 1 || !checks[0].On {
 			t.Errorf("%s: compared %v, and without kernels %v", dir, checks, none)
 		}
-		if off := apart(got, want); !(off <= tolerance(dir)) {
+		if off := apart(got, want); !(off <= toleranceOf(dir)) {
 			t.Errorf("%s: logits differ by %g", dir, off)
 		}
 	}
