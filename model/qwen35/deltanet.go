@@ -74,10 +74,21 @@ type mixer func(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int)
 
 // mixWhole is the CPU device's kernel.
 func (d *deltaNet) mixWhole(s *mlx.Scope, inputs, z, b, a, matrix mlx.Array, captures []int) (y, last mlx.Array, captured []mlx.Array) {
-	return s.DeltaNet(mlx.DeltaNet{
+	if s.Err() != nil {
+		return
+	}
+	atEnd := len(captures) > 0 && captures[len(captures)-1] == z.Dim(1)
+	if atEnd { // the last matrix itself: the state copies it
+		captures = captures[:len(captures)-1]
+	}
+	y, last, captured = s.DeltaNet(mlx.DeltaNet{
 		KeyHeads: d.keyHeads, ValueHeads: d.valueHeads, KeyDim: d.keyDim, ValueDim: d.valueDim, ConvWidth: d.width,
 		Taps: d.conv, Rate: d.decay, Bias: d.dtBias, Norm: mlx.Norm(d.norm),
 	}, inputs, a, b, z, matrix, captures)
+	if atEnd {
+		captured = append(captured, last)
+	}
+	return y, last, captured
 }
 
 // mixInParts takes a GPU's kernel for each part, and plain ops where there is none or it is off: for the recurrence token
