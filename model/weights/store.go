@@ -69,6 +69,14 @@ func (st *Store) Has(name string) bool { return st.tensors[name].Valid() }
 // Bytes is what the weights taken so far hold in memory.
 func (st *Store) Bytes() int64 { return st.bytes }
 
+// Shape is that of a tensor which nobody took yet, nil where there is none.
+func (st *Store) Shape(name string) []int {
+	if !st.Has(name) {
+		return nil
+	}
+	return st.tensors[name].Shape()
+}
+
 // Rename gives tensors the names that the architecture asks for; an empty result drops the tensor.
 func (st *Store) Rename(rule func(name string) string) {
 	renamed := make(map[string]mlx.Array, len(st.tensors))
