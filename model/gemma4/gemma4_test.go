@@ -14,6 +14,7 @@ import (
 	"reprise/mlx/mlxtest"
 	"reprise/model"
 	"reprise/model/arch"
+	"reprise/model/hub"
 	"reprise/model/probe"
 	"reprise/model/probe/probetest"
 	"reprise/model/weights"
@@ -176,6 +177,14 @@ func TestInfo(t *testing.T) {
 			defer st.Free()
 			if err := s.Eval(m.Forward(s, mlx.New(s, ids(40), 1, 40), st)); err != nil {
 				return err
+			}
+			// What `models inspect` says of the files alone.
+			said, err := hub.Inspect(filepath.Join("testdata", name), arch.Supported())
+			if err != nil {
+				return err
+			}
+			if said.State.TokenF32 != want.RowBytes || said.State.WindowF32 != want.SnapshotBytes {
+				t.Errorf("%s: inspect says %d bytes a token and %d of windows", name, said.State.TokenF32, said.State.WindowF32)
 			}
 			if st.Len() != len(want.LayerKinds) || st.Offset() != 40 {
 				t.Errorf("%s: %v, want %d layers", name, st, len(want.LayerKinds))

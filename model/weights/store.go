@@ -117,20 +117,6 @@ func (st *Store) Rename(rule func(name string) string) {
 	st.tensors = renamed
 }
 
-// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
-func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
-
-// Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
-func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
-	a, ok := st.tensors[name]
-	if !ok {
-		return
-	}
-	delete(st.tensors, name)
-	st.derive(func(s *mlx.Scope) { st.tensors[name] = s.Keep(change(s, a)) })
-	a.Free()
-}
-
 // Dropped are the bytes of the tensors that Rename dropped, by the first word of their names ("vision_tower").
 func (st *Store) Dropped() map[string]int64 { return st.dropped }
 
@@ -141,6 +127,17 @@ func partOf(name string) string {
 	}
 	part, _, _ := strings.Cut(name, ".")
 	return part
+}
+
+// Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
+func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
+	a, ok := st.tensors[name]
+	if !ok {
+		return
+	}
+	delete(st.tensors, name)
+	st.derive(func(s *mlx.Scope) { st.tensors[name] = s.Keep(change(s, a)) })
+	a.Free()
 }
 
 // Tensor is a float tensor of the given shape, in the activations' dtype.
