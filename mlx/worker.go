@@ -37,6 +37,7 @@ type Worker struct {
 	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
 
 	profile atomic.Pointer[profile] // nil unless ops are timed
+	count   atomic.Pointer[counter] // nil unless nodes are counted
 
 	jobs chan job
 	quit chan struct{}
