@@ -125,23 +125,24 @@ func (s *Scope) PlaceHeads(x Array, heads int, norm *Norm, rotary *Rotary, offse
 
 // LayerAttention is a layer's attention from its products on.
 type LayerAttention struct {
-	Heads, KVHeads int
-	QNorm, KNorm   *Norm // nil: none
-	Rotary         Rotary
-	Offset         int // position of the first new row
-	At, From       int // the buffers' row of the first new row, and the first row that a query may see
-	Scale          float32
-	Window         int
+	Heads, KVHeads      int
+	QNorm, KNorm, VNorm *Norm // nil: none
+	Rotary              Rotary
+	Offset              int // position of the first new row
+	At, From            int // the buffers' row of the first new row, and the first row that a query may see
+	Scale               float32
+	Window              int
 }
 
 // LayerAttention makes heads of q, k and v [1, T, heads·dim], puts the rows of k and v into the buffers
 // [1, KVHeads, capacity, dim], and attends: y [1, T, Heads·dim] and the buffers, written in place. An older handle to
-// them still reads its rows below At, and must not be read beyond. Only where Kernels.
+// them still reads its rows below At, and must not be read beyond. Without k and v another layer wrote their rows: the
+// queries attend to those, and y is all that comes back. Only where Kernels.
 func (s *Scope) LayerAttention(l LayerAttention, q, k, v, keys, values Array) (y, newKeys, newValues Array) {
 	if s.err != nil {
 		return Array{}, Array{}, Array{}
 	}
-	c := C.reprise_layer{heads: C.int(l.Heads), kv_heads: C.int(l.KVHeads), q_eps: -1, k_eps: -1, dims: C.int(l.Rotary.Dims), base: C.float(l.Rotary.Base),
+	c := C.reprise_layer{heads: C.int(l.Heads), kv_heads: C.int(l.KVHeads), q_eps: -1, k_eps: -1, v_eps: -1, dims: C.int(l.Rotary.Dims), base: C.float(l.Rotary.Base),
 		position_scale: C.float(l.Rotary.Scale), wavelengths: l.Rotary.Wavelengths.c(), offset: C.int(l.Offset), at: C.int(l.At), from: C.int(l.From),
 		scale: C.float(l.Scale), window: C.int(l.Window)}
 	if l.QNorm != nil {
@@ -150,6 +151,9 @@ func (s *Scope) LayerAttention(l LayerAttention, q, k, v, keys, values Array) (y
 	if l.KNorm != nil {
 		c.k_norm, c.k_eps = l.KNorm.W.c(), C.float(l.KNorm.Eps)
 	}
+	if l.VNorm != nil {
+		c.v_norm, c.v_eps = l.VNorm.W.c(), C.float(l.VNorm.Eps)
+	}
 	qkv := [3]C.mlx_array{q.c(), k.c(), v.c()}
 	buffers := [2]C.mlx_array{keys.c(), values.c()}
 	var r [3]C.mlx_array
@@ -157,8 +161,11 @@ func (s *Scope) LayerAttention(l LayerAttention, q, k, v, keys, values Array) (y
 		s.fail("LayerAttention", q, k, v, keys, values)
 		return Array{}, Array{}, Array{}
 	}
-	y = s.own(r[0])
-	return s.made("LayerAttention", y), s.own(r[1]), s.own(r[2])
+	y = s.made("LayerAttention", s.own(r[0]))
+	if !k.Valid() {
+		return y, Array{}, Array{}
+	}
+	return y, s.own(r[1]), s.own(r[2])
 }
 
 // Rows are the rows of w that ids [...] name, dequantized, times scale: float32 [..., in]. Only where Kernels.

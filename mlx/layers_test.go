@@ -339,9 +339,19 @@ func testAttention(t *testing.T) {
 	})
 }
 
-// A layer's calls one after the other on one pair of buffers: rows go where they should, and nowhere else.
+// A layer's calls one after the other on one pair of buffers: rows go where they should, and nowhere else. Another
+// layer's queries attend to the same rows.
 func testLayerAttention(t *testing.T) {
+	layerCalls(t, nil)
+	layerCalls(t, &Norm{Eps: 0.3})
+}
+
+func layerCalls(t *testing.T, valueNorm *Norm) {
 	const heads, kv, dim, capacity, eps, window = 4, 2, 16, 90, 1e-3, 20
+	place := wide // a value's head
+	if valueNorm != nil {
+		place = func(x []float32) []float64 { return normed(wide(x), nil, float64(valueNorm.Eps)) }
+	}
 	onWorker(t, func(s *Scope) error {
 		qw, kw := gaussians(5, dim), gaussians(6, dim)
 		keys, values := s.Full([]int{1, kv, capacity, dim}, s.Scalar(7, Float32), Float32), s.Full([]int{1, kv, capacity, dim}, s.Scalar(7, Float32), Float32)
@@ -354,10 +364,17 @@ func testLayerAttention(t *testing.T) {
 			T := min([]int{9, 1, 30, 1, 2, 37}[at%6], 80-at)
 			q, k, v := gaussians(uint64(at), T*heads*dim), gaussians(uint64(at+1), T*kv*dim), gaussians(uint64(at+2), T*kv*dim)
 			from := max(0, at-window+1)
-			y, newKeys, newValues := s.LayerAttention(LayerAttention{
-				Heads: heads, KVHeads: kv, QNorm: &Norm{W: New(s, qw, dim), Eps: eps}, KNorm: &Norm{W: New(s, kw, dim), Eps: eps},
+			layer := LayerAttention{
+				Heads: heads, KVHeads: kv, QNorm: &Norm{W: New(s, qw, dim), Eps: eps}, KNorm: &Norm{W: New(s, kw, dim), Eps: eps}, VNorm: valueNorm,
 				Rotary: rotary, Offset: 100 + at, At: at, From: from, Scale: 0.2, Window: window,
-			}, New(s, q, 1, T, heads*dim), New(s, k, 1, T, kv*dim), New(s, v, 1, T, kv*dim), keys, values)
+			}
+			queries := New(s, q, 1, T, heads*dim)
+			y, newKeys, newValues := s.LayerAttention(layer, queries, New(s, k, 1, T, kv*dim), New(s, v, 1, T, kv*dim), keys, values)
+			layer.KNorm, layer.VNorm = nil, nil
+			shared, none, _ := s.LayerAttention(layer, queries, Array{}, Array{}, newKeys, newValues)
+			if none.Valid() {
+				t.Error("queries alone give buffers")
+			}
 			var qs []float64
 			for h := range heads {
 				for i := range T {
@@ -365,11 +382,12 @@ func testLayerAttention(t *testing.T) {
 				}
 			}
 			for i := range T {
-				var kr []float64
+				var kr, vr []float64
 				for g := range kv {
 					kr = append(kr, placed(k[(i*kv+g)*dim:][:dim], kw, eps, rotary, nil, 100+at+i)...)
+					vr = append(vr, place(v[(i*kv+g)*dim:][:dim])...)
 				}
-				kRows, vRows = append(kRows, kr), append(vRows, wide(v[i*kv*dim:][:kv*dim]))
+				kRows, vRows = append(kRows, kr), append(vRows, vr)
 			}
 			byHead := func(rows [][]float64, n int, rest float64) (out []float64) {
 				for g := range kv {
@@ -389,8 +407,9 @@ func testLayerAttention(t *testing.T) {
 			want := attended(qs, byHead(kRows, n, 0), byHead(vRows, n, 0), heads, kv, T, n, dim, window, 0.2)
 			what := fmt.Sprintf("rows %d to %d", at, n)
 			compare(t, s, what, y, []int{1, T, heads * dim}, want, 3e-5)
+			compare(t, s, what+", queries alone", shared, []int{1, T, heads * dim}, want, 3e-5)
 			compare(t, s, what+", keys", newKeys, []int{1, kv, capacity, dim}, byHead(kRows, capacity, 7), 3e-5)
-			compare(t, s, what+", values", newValues, []int{1, kv, capacity, dim}, byHead(vRows, capacity, 7), 0)
+			compare(t, s, what+", values", newValues, []int{1, kv, capacity, dim}, byHead(vRows, capacity, 7), 1e-6)
 			keys, values = newKeys, newValues
 		}
 		return nil

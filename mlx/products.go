@@ -67,8 +67,8 @@ func (s *Scope) Product(x Array, w Packed) Array {
 	return out
 }
 
-// GatheredProduct multiplies each part of x by the matrix that choice names for it, as MLX's gather_qmm does with
-// rhs_indices. Only where Kernels.
+// GatheredProduct multiplies each part of x by the matrix of a stack that choice names for it, as MLX's gather_qmm and
+// gather_mm do with rhs_indices: x [..., M, in] and choice [...], which broadcast, give [..., M, out]. Only where Kernels.
 func (s *Scope) GatheredProduct(x Array, w Packed, choice Array) Array {
 	if s.err != nil {
 		return Array{}

@@ -7,16 +7,22 @@ import (
 
 // Info is what others need to know of a loaded model.
 type Info struct {
-	ModelType  string
-	Vocab      int
-	Context    int       // positions that the weights were trained for
-	Window     int       // of the sliding layers, 0 when there are none
-	Dtype      mlx.Dtype // of activations and KV
-	Bytes      int64     // of the weights as they are held
-	LayerKinds []state.Kind
+	ModelType string
+	Vocab     int
+	Context   int       // positions that the weights were trained for
+	Window    int       // of the sliding layers, 0 when there are none
+	Dtype     mlx.Dtype // of activations and KV
+	Bytes     int64     // of the weights as they are held
+	// ActiveBytes are what a decode step of one token reads of Bytes: of a table one row, of experts those that the token
+	// goes through.
+	ActiveBytes int64
+	LayerKinds  []state.Kind
 	// RowBytes is what a token takes in all growing layers together, SnapshotBytes what the sliding and recurrent layers
 	// hold when their windows are full.
 	RowBytes, SnapshotBytes int64
+	// Unused are the bytes in the files that this model leaves out, by the name of the part they belong to
+	// ("vision_tower").
+	Unused map[string]int64
 }
 
 // Model feeds tokens through the weights. Its methods run on the worker.
@@ -31,6 +37,21 @@ type Model interface {
 	Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array
 	// Free releases the weights.
 	Free()
+}
+
+// LastForwarder is a Model that does less where the last row alone is wanted: in layers that write no state.
+type LastForwarder interface {
+	// ForwardLast is Forward that returns the last row, [1, 1, hidden]. The state is the same to the bit; the row is the
+	// same up to what another width does to low bits.
+	ForwardLast(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array
+}
+
+// ForwardLast feeds ids to m as Forward does and returns the last row of hidden, [1, 1, hidden].
+func ForwardLast(s *mlx.Scope, m Model, ids mlx.Array, st *state.State) mlx.Array {
+	if l, ok := m.(LastForwarder); ok {
+		return l.ForwardLast(s, ids, st)
+	}
+	return LastRow(s, m.Forward(s, ids, st))
 }
 
 // LastRow is the last row of hidden, [1, 1, hidden]: logits are wanted for that one only.

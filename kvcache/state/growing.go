@@ -49,6 +49,9 @@ func (g *GrowingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 	return Slot{Keys: g.k, Values: g.v, At: g.offset}
 }
 
+// Written is the slot of the last T rows.
+func (g *GrowingKV) Written(T int) Slot { return Slot{Keys: g.k, Values: g.v, At: g.offset - T} }
+
 // Put takes the updated buffers.
 func (g *GrowingKV) Put(s *mlx.Scope, keys, values mlx.Array, T int) {
 	g.put(s, keys, values)

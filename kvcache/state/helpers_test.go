@@ -128,6 +128,14 @@ func stepWith(s *mlx.Scope, l KV, o *oracle, T int) error {
 			return fmt.Errorf("%s after %d tokens, the last %d at once: %w", c.what, len(o.tokens), T, err)
 		}
 	}
+	// What another layer sees of these rows.
+	slot := l.Written(T)
+	if err := equalBits(s, rows(s, slot.Keys, slot.From, slot.At+T), keys); err != nil {
+		return fmt.Errorf("keys written, after %d tokens, the last %d at once: %w", len(o.tokens), T, err)
+	}
+	if err := equalBits(s, rows(s, slot.Values, slot.From, slot.At+T), values); err != nil {
+		return fmt.Errorf("values written, after %d tokens, the last %d at once: %w", len(o.tokens), T, err)
+	}
 	q := o.queries(T)
 	got, err := s.Float32s(attendOver(s, mlx.New(s, q, 1, testQueries, T, testDim), keys, values, mask))
 	if err != nil {

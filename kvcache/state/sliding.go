@@ -80,6 +80,12 @@ func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 	return Slot{Keys: w.k, Values: w.v, At: w.used, From: w.used - w.reach()}
 }
 
+// Written is the slot of the last T rows.
+func (w *SlidingKV) Written(T int) Slot {
+	at := w.used - T
+	return Slot{Keys: w.k, Values: w.v, At: at, From: max(0, at-(w.window-1))}
+}
+
 // Put takes the updated buffers.
 func (w *SlidingKV) Put(s *mlx.Scope, keys, values mlx.Array, T int) {
 	w.put(s, keys, values)

@@ -44,6 +44,9 @@ type KV interface {
 	Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot
 	// Put takes the buffers with T more rows back; the old ones are given up, so that MLX updates them in place.
 	Put(s *mlx.Scope, keys, values mlx.Array, T int)
+	// Written is where the last T rows lie: for another layer whose queries, at the same positions, attend to this one's
+	// keys and values.
+	Written(T int) Slot
 	// Mask is the mask for T queries that follow the rows held now. Layers of one kind share one.
 	Mask(s *mlx.Scope, T int) Mask
 	// Reserve makes room for tokens in all, so that a prefill does not grow the buffer step by step.

@@ -84,7 +84,7 @@ int guarded(Body &&body) {
 // Checks packed weights of MLX's layout against x's last axis; `biases` may be null. The result has no buffers.
 reprise_weights quantized_weights(const mx::array &x, const mx::array &w, const mx::array &scales, const mx::array *biases,
                                   int group, int bits, const std::string &mode, bool gathered);
-reprise_weights dense_weights(const mx::array &x, const mx::array &w);
+reprise_weights dense_weights(const mx::array &x, const mx::array &w, bool gathered = false);
 
 // Gives weights the buffers of the arrays that they were checked from: w, scales, and biases
 // where there are any. Returns how many.

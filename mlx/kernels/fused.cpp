@@ -311,48 +311,53 @@ class Attend : public Fused<AttentionSpec> {
 
 struct LayerSpec {
   int heads, kv_heads, at, from;
-  bool q_weight, k_weight, wavelengths;
-  float q_eps, k_eps, scale;
+  bool q_weight, k_weight, v_weight, wavelengths;
+  bool writes;  // k and v are given
+  float q_eps, k_eps, v_eps, scale;
   int window;
   Rotation rotation;  // without wavelengths
   reprise_pool *pool;
 };
 
-// Inputs: q, k, v [1, T, heads·dim], the buffers of keys and values [1, kv_heads, capacity, dim], then q norm, k norm
-// and wavelengths where given. Outputs: y [1, T, heads·dim] and the buffers with T more rows.
+// Inputs: q, the buffers of keys and values [1, kv_heads, capacity, dim], k and v where it writes, all three
+// [1, T, heads·dim], then the norms of q, k and v and wavelengths where given. Outputs: y [1, T, heads·dim] and, where it
+// writes, the buffers with T more rows.
 class LayerAttention : public Fused<LayerSpec> {
  public:
   using Fused::Fused;
   const char *name() const override { return "RepriseLayerAttention"; }
 
   void eval_cpu(const std::vector<mx::array> &inputs, std::vector<mx::array> &outputs) override {
-    const mx::array &q = inputs[0], &k = inputs[1], &v = inputs[2];
-    for (int i = 0; i < 3; i++)
-      if (inputs[i].strides(-1) != 1) throw std::invalid_argument("the columns of q, k and v must be next to each other");
     struct {
       LayerSpec spec;
       Rows q, k, v;
-      const float *q_norm = nullptr, *k_norm = nullptr;
+      const float *q_norm, *k_norm, *v_norm;
       float *y, *buffers[2];
       int64_t capacity, dim;
     } t;
     t.spec = spec_;
-    const auto rows = [](const mx::array &a) { return Rows{a.data<float>(), a.shape(1), a.shape(2), a.shape(1) > 1 ? a.strides(1) : a.shape(2)}; };
-    t.q = rows(q), t.k = rows(k), t.v = rows(v);
-    size_t at = 5;
-    if (spec_.q_weight) t.q_norm = inputs[at++].data<float>();
-    if (spec_.k_weight) t.k_norm = inputs[at++].data<float>();
-    if (spec_.wavelengths) t.spec.rotation.wavelengths = inputs[at].data<float>();
-    t.capacity = inputs[3].shape(2);
-    t.dim = inputs[3].shape(3);
+    const auto rows = [](const mx::array &a) {
+      if (a.strides(-1) != 1) throw std::invalid_argument("the columns of q, k and v must be next to each other");
+      return Rows{a.data<float>(), a.shape(1), a.shape(2), a.shape(1) > 1 ? a.strides(1) : a.shape(2)};
+    };
+    t.q = rows(inputs[0]);
+    size_t at = 3;
+    if (spec_.writes) t.k = rows(inputs[at]), t.v = rows(inputs[at + 1]), at += 2;
+    const auto next = [&](bool there) { return there ? inputs[at++].data<float>() : nullptr; };
+    t.q_norm = next(spec_.q_weight);
+    t.k_norm = next(spec_.k_weight);
+    t.v_norm = next(spec_.v_weight);
+    t.spec.rotation.wavelengths = next(spec_.wavelengths);
+    t.capacity = inputs[1].shape(2);
+    t.dim = inputs[1].shape(3);
     t.y = allocate(outputs[0]);
     for (int i = 0; i < 2; i++) {
-      const mx::array &buffer = inputs[3 + i];
+      const mx::array &buffer = inputs[1 + i];
       if (!buffer.flags().row_contiguous) throw std::invalid_argument("a layer's buffers must be row-contiguous");
+      t.buffers[i] = const_cast<float *>(buffer.data<float>());
       // In place, whoever else holds the buffer: only rows from `at` on change, which an older handle does not count as
       // its own. (MLX would never see it as donatable: each of the three outputs holds the inputs.)
-      outputs[1 + i].copy_shared_buffer(buffer);
-      t.buffers[i] = outputs[1 + i].data<float>();
+      if (spec_.writes) outputs[1 + i].copy_shared_buffer(buffer);
     }
     send(inputs, outputs, [t] {
       try {
@@ -363,8 +368,10 @@ class LayerAttention : public Fused<LayerSpec> {
         still.dims = 0;
         float *queries = static_cast<float *>(pool.shared_scratch(gate_slot).get(T * t.q.width * sizeof(float)));
         place_heads(pool, s.pool->angles, t.q, s.heads, t.q_norm, s.q_eps, s.rotation, queries, T * t.dim, t.dim);
-        place_heads(pool, s.pool->angles, t.k, s.kv_heads, t.k_norm, s.k_eps, s.rotation, t.buffers[0] + s.at * t.dim, head, t.dim);
-        place_heads(pool, s.pool->angles, t.v, s.kv_heads, nullptr, -1, still, t.buffers[1] + s.at * t.dim, head, t.dim);
+        if (s.writes) {
+          place_heads(pool, s.pool->angles, t.k, s.kv_heads, t.k_norm, s.k_eps, s.rotation, t.buffers[0] + s.at * t.dim, head, t.dim);
+          place_heads(pool, s.pool->angles, t.v, s.kv_heads, t.v_norm, s.v_eps, still, t.buffers[1] + s.at * t.dim, head, t.dim);
+        }
         Attention a{};
         a.q = queries;
         a.k = t.buffers[0] + s.from * t.dim;
@@ -435,19 +442,22 @@ int reprise_layer_attention(mlx_array *res, const mlx_array *qkv, const mlx_arra
                             reprise_pool *pool, const mlx_stream s) {
   return guarded([&] {
     const mx::Stream stream = stream_of(s);
-    std::vector<mx::array> inputs;
-    for (int i = 0; i < 3; i++) inputs.push_back(as_float(array_of(qkv[i], "q, k or v"), stream));
-    for (int i = 0; i < 2; i++) inputs.push_back(array_of(buffers[i], "buffer"));
+    const bool writes = qkv[1].ctx || qkv[2].ctx;
     const mx::Dtype dtype = array_of(qkv[0], "q").dtype();
-    const mx::Shape &q = inputs[0].shape(), &k = inputs[1].shape(), &buffer = inputs[3].shape();
-    if (q.size() != 3 || k.size() != 3 || inputs[2].shape() != k || q[0] != 1 || k[0] != 1 || q[1] != k[1] || buffer.size() != 4 ||
-        inputs[4].shape() != buffer || buffer[0] != 1 || buffer[1] != l->kv_heads || l->kv_heads < 1 || l->heads % l->kv_heads ||
-        k[2] != l->kv_heads * buffer[3] || q[2] != l->heads * buffer[3] || l->at < 0 || l->at + q[1] > buffer[2] || l->from < 0 ||
+    std::vector<mx::array> inputs{as_float(array_of(qkv[0], "q"), stream), array_of(buffers[0], "buffer"), array_of(buffers[1], "buffer")};
+    for (int i = 1; writes && i < 3; i++) inputs.push_back(as_float(array_of(qkv[i], "k or v"), stream));
+    const mx::Shape q = inputs[0].shape(), buffer = inputs[1].shape();
+    if (q.size() != 3 || q[0] != 1 || buffer.size() != 4 || inputs[2].shape() != buffer || buffer[0] != 1 || buffer[1] != l->kv_heads ||
+        l->kv_heads < 1 || l->heads % l->kv_heads || q[2] != l->heads * buffer[3] || l->at < 0 || l->at + q[1] > buffer[2] || l->from < 0 ||
         l->from > l->at || buffer[3] > 1024 || l->dims < 0 || l->dims > buffer[3] || l->dims % 2)
-      throw std::invalid_argument("layer attention: q " + text(q) + ", k " + text(k) + " and buffers " + text(buffer) + " do not fit at row " + std::to_string(l->at));
-    if (inputs[3].dtype() != mx::float32 || inputs[4].dtype() != mx::float32) throw std::invalid_argument("layer attention: buffers must be float32");
-    LayerSpec spec{l->heads, l->kv_heads, l->at, l->from, l->q_norm.ctx != nullptr, l->k_norm.ctx != nullptr, l->wavelengths.ctx != nullptr,
-                   l->q_eps, l->k_eps, l->scale, l->window, {l->dims, l->base, l->position_scale, nullptr, l->offset}, pool};
+      throw std::invalid_argument("layer attention: q " + text(q) + " and buffers " + text(buffer) + " do not fit at row " + std::to_string(l->at));
+    for (int i = 1; writes && i < 3; i++)
+      if (inputs[2 + i].shape() != mx::Shape{1, q[1], l->kv_heads * buffer[3]})
+        throw std::invalid_argument("layer attention: k or v " + text(inputs[2 + i].shape()) + " and buffers " + text(buffer) + " do not fit q " + text(q));
+    if (inputs[1].dtype() != mx::float32 || inputs[2].dtype() != mx::float32) throw std::invalid_argument("layer attention: buffers must be float32");
+    LayerSpec spec{l->heads, l->kv_heads, l->at, l->from, l->q_norm.ctx != nullptr, l->k_norm.ctx != nullptr, l->v_norm.ctx != nullptr,
+                   l->wavelengths.ctx != nullptr, writes, l->q_eps, l->k_eps, l->v_eps, l->scale, l->window,
+                   {l->dims, l->base, l->position_scale, nullptr, l->offset}, pool};
     const auto vector_of = [&](mlx_array a, int size, const char *what) {
       if (!a.ctx) return;
       if (array_of(a, what).size() != static_cast<size_t>(size)) throw std::invalid_argument(std::string("layer attention: ") + what + " does not fit a head");
@@ -456,12 +466,14 @@ int reprise_layer_attention(mlx_array *res, const mlx_array *qkv, const mlx_arra
     const int dim = buffer[3];
     vector_of(l->q_norm, dim, "q norm");
     vector_of(l->k_norm, dim, "k norm");
+    vector_of(l->v_norm, dim, "v norm");
     vector_of(l->wavelengths, l->dims / 2, "wavelengths");
-    const std::vector<mx::Shape> shapes{inputs[0].shape(), inputs[3].shape(), inputs[4].shape()};
-    auto results = mx::array::make_arrays(shapes, {mx::float32, mx::float32, mx::float32}, std::make_shared<LayerAttention>(stream, spec), std::move(inputs));
+    std::vector<mx::Shape> shapes{q};
+    if (writes) shapes.insert(shapes.end(), 2, buffer);
+    const std::vector<mx::Dtype> dtypes(shapes.size(), mx::float32);
+    auto results = mx::array::make_arrays(shapes, dtypes, std::make_shared<LayerAttention>(stream, spec), std::move(inputs));
     set_result(&res[0], mx::astype(results[0], dtype, stream));
-    set_result(&res[1], std::move(results[1]));
-    set_result(&res[2], std::move(results[2]));
+    for (size_t i = 1; i < results.size(); i++) set_result(&res[i], std::move(results[i]));
   });
 }
 

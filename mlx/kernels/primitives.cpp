@@ -58,15 +58,15 @@ reprise_weights quantized_weights(const mx::array &x, const mx::array &w, const 
   return f;
 }
 
-reprise_weights dense_weights(const mx::array &x, const mx::array &w) {
-  if (x.ndim() < 1 || w.ndim() != 2 || w.shape(1) != x.shape(-1))
+reprise_weights dense_weights(const mx::array &x, const mx::array &w, bool gathered) {
+  if (x.ndim() < (gathered ? 2u : 1u) || w.ndim() != (gathered ? 3u : 2u) || w.shape(-1) != x.shape(-1))
     throw std::invalid_argument("dense product: x " + text(x.shape()) + " and w " + text(w.shape()) + " do not fit");
   reprise_weights f{};
   f.kind = REPRISE_DENSE;
   f.scale_type = float_type(w.dtype(), "w");
-  f.count = 1;
-  f.rows = w.shape(0);
-  f.cols = w.shape(1);
+  f.count = gathered ? w.shape(0) : 1;
+  f.rows = w.shape(-2);
+  f.cols = w.shape(-1);
   return f;
 }
 
@@ -230,15 +230,18 @@ mx::array build(Spec spec, std::vector<mx::array> inputs, mx::Stream stream) {
   return mx::astype(y, dtype, stream);
 }
 
-Spec quantized_spec(const std::vector<mx::array> &inputs, int group, int bits, const char *mode,
-                    reprise_activation activation, reprise_pool *pool, bool gathered) {
+Spec spec_of(const std::vector<mx::array> &inputs, int group, int bits, const char *mode,
+             reprise_activation activation, reprise_pool *pool, bool gathered) {
   if (!pool) throw std::invalid_argument("no thread pool");
+  if (inputs.size() < 3) return {dense_weights(inputs[0], inputs[1], gathered), REPRISE_ACT_FLOAT, pool, gathered, false};
   const mx::array *biases = inputs.size() > 3 ? &inputs[3] : nullptr;
   return {quantized_weights(inputs[0], inputs[1], inputs[2], biases, group, bits, mode, gathered), activation, pool, gathered, biases != nullptr};
 }
 
 std::vector<mx::array> weight_inputs(mlx_array x, mlx_array w, mlx_array scales, mlx_array biases) {
-  std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w"), array_of(scales, "scales")};
+  std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w")};
+  if (!scales.ctx) return inputs;  // dense
+  inputs.push_back(array_of(scales, "scales"));
   if (biases.ctx) inputs.push_back(array_of(biases, "biases"));
   return inputs;
 }
@@ -252,7 +255,8 @@ int reprise_quantized_matmul(mlx_array *res, const mlx_array x, const mlx_array 
                              reprise_activation activation, reprise_pool *pool, const mlx_stream s) {
   return guarded([&] {
     auto inputs = weight_inputs(x, w, scales, biases);
-    const Spec spec = quantized_spec(inputs, group, bits, mode, activation, pool, false);
+    if (!scales.ctx) throw std::invalid_argument("no scales");
+    const Spec spec = spec_of(inputs, group, bits, mode, activation, pool, false);
     set_result(res, build(spec, std::move(inputs), stream_of(s)));
   });
 }
@@ -264,7 +268,7 @@ int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, con
   return guarded([&] {
     const mx::Stream stream = stream_of(s);
     auto inputs = weight_inputs(x, w, scales, biases);
-    const Spec spec = quantized_spec(inputs, group, bits, mode, activation, pool, true);
+    const Spec spec = spec_of(inputs, group, bits, mode, activation, pool, true);
     mx::Shape parts = inputs[0].shape();
     parts.resize(parts.size() - 2);
     int64_t count = 1;
@@ -282,8 +286,7 @@ int reprise_dense_matmul(mlx_array *res, const mlx_array x, const mlx_array w, r
                          const mlx_stream s) {
   return guarded([&] {
     std::vector<mx::array> inputs{array_of(x, "x"), array_of(w, "w")};
-    if (!pool) throw std::invalid_argument("no thread pool");
-    const Spec spec{dense_weights(inputs[0], inputs[1]), REPRISE_ACT_FLOAT, pool, false, false};
+    const Spec spec = spec_of(inputs, 0, 0, "", REPRISE_ACT_FLOAT, pool, false);
     set_result(res, build(spec, std::move(inputs), stream_of(s)));
   });
 }

@@ -26,8 +26,8 @@ int reprise_quantized_matmul(mlx_array *res, const mlx_array x, const mlx_array 
 
 /* The same with w [E, N, …]: rhs_indices choose the matrix, lhs_indices the [M, K] part of x; both
  * broadcast, and the result is [..., M, N] over their shape. Without lhs_indices the parts of x are
- * taken in turn. */
-int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, const mlx_array scales,
+ * taken in turn. Without scales w is dense, [E, N, K] of float32, bfloat16 or float16. */
+int reprise_gather_qmm(mlx_array *res, const mlx_array x, const mlx_array w, const mlx_array scales /* may be null */,
                        const mlx_array biases /* may be null */, const mlx_array lhs_indices /* may be null */,
                        const mlx_array rhs_indices, int group, int bits, const char *mode,
                        reprise_activation activation, reprise_pool *pool, const mlx_stream s);
@@ -73,8 +73,8 @@ int reprise_attention(mlx_array *res, const mlx_array q, const mlx_array k, cons
 /* How a layer attends: heads, their norms (eps < 0: none), rotary positions as above, and where its rows go. */
 typedef struct {
   int heads, kv_heads;
-  mlx_array q_norm, k_norm; /* [dim] or null */
-  float q_eps, k_eps;
+  mlx_array q_norm, k_norm, v_norm; /* [dim] or null */
+  float q_eps, k_eps, v_eps;
   int dims;
   float base, position_scale;
   mlx_array wavelengths; /* [dims/2] or null */
@@ -86,8 +86,9 @@ typedef struct {
 
 /* A layer's attention from its products on: q, k and v [1, T, heads·dim] become heads, the rows of k and v go into the
  * buffers [1, kv_heads, capacity, dim] from row `at` on, and the queries attend. The buffers are written in place: rows
- * below `at` stay as they are, and an older handle must not be read from `at` on.
- * res: [1, T, heads·dim] and the two buffers. */
+ * below `at` stay as they are, and an older handle must not be read from `at` on. Without k and v (both null) the rows
+ * are there already, written by another layer: nothing is written.
+ * res: [1, T, heads·dim] and, with k and v, the two buffers. */
 int reprise_layer_attention(mlx_array *res /* 3 */, const mlx_array *qkv /* 3 */, const mlx_array *buffers /* 2 */,
                             const reprise_layer *l, reprise_pool *pool, const mlx_stream s);
 

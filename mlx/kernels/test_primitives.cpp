@@ -113,6 +113,13 @@ int main() {
     mlx_array r{nullptr};
     const int code = reprise_dense_matmul(&r, handle(x), handle(w), pool, c_stream);
     expect_close(taken(code, r, "dense"), mx::matmul(x, mx::transpose(mx::astype(w, mx::float32))), 1e-5f, "dense");
+
+    const mx::array stack = mx::astype(mx::random::normal({4, 33, 70}), dtype), parts = mx::random::normal({3, 1, 1, 70});
+    const mx::array rhs = mx::array({3, 0, 2, 2, 1, 3}, {3, 2}, mx::int32);
+    mlx_array g{nullptr};
+    const int rc = reprise_gather_qmm(&g, handle(parts), handle(stack), {nullptr}, {nullptr}, {nullptr}, handle(rhs), 0, 0, "", REPRISE_ACT_FLOAT, pool, c_stream);
+    const mx::array chosen = mx::swapaxes(mx::take(mx::astype(stack, mx::float32), rhs, 0), -1, -2);
+    expect_close(taken(rc, g, "dense gather"), mx::matmul(parts, chosen), 1e-5f, "dense gathered");
   }
 
   // A chain long enough that inputs die before their task runs, unless evaluation holds them.
@@ -136,6 +143,8 @@ int main() {
   expect_error(call(x, 64, 8, "affine"), "scales do not fit");
   expect_error(call(x, 32, 7, "affine"), "w does not hold x's columns");
   expect_error(call(x, 32, 8, "int4"), "mode 'int4'");
+  expect_error(reprise_quantized_matmul(&r, handle(x), handle(q[0]), {nullptr}, {nullptr}, 32, 8, "affine", REPRISE_ACT_FLOAT, pool, c_stream), "no scales");
+  expect_error(reprise_gather_qmm(&r, handle(x), handle(q[0]), {nullptr}, {nullptr}, {nullptr}, handle(x), 0, 0, "", REPRISE_ACT_FLOAT, pool, c_stream), "do not fit");
   expect_error(reprise_quantized_matmul(&r, {nullptr}, handle(q[0]), handle(q[1]), handle(q[2]), 32, 8, "affine", REPRISE_ACT_FLOAT, pool, c_stream), "x is an empty array");
   std::printf("%s: primitives, level %s, %d failures\n", failures ? "FAIL" : "ok", reprise_cpu_level(), failures);
   mx::synchronize();

@@ -7,6 +7,7 @@ import (
 	"reprise/mlx"
 	"reprise/model"
 	"reprise/model/gemma3"
+	"reprise/model/gemma4"
 	"reprise/model/hub"
 	"reprise/model/qwen35"
 	"reprise/model/weights"
@@ -15,8 +16,13 @@ import (
 type builder func(owner *mlx.Scope, st *weights.Store) (model.Model, error)
 
 var builders = map[string]builder{
-	"gemma3_text": gemma3.Build,
-	"qwen3_5":     qwen35.Build,
+	"gemma3_text":      gemma3.Build,
+	"gemma4":           gemma4.Build,
+	"gemma4_text":      gemma4.Build,
+	"qwen3_5":          qwen35.Build,
+	"qwen3_5_text":     qwen35.Build,
+	"qwen3_5_moe":      qwen35.Build,
+	"qwen3_5_moe_text": qwen35.Build,
 }
 
 // Supported are the model types that can be loaded, sorted.

@@ -60,7 +60,10 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
-	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes()}
+	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes(), ActiveBytes: st.Bytes()}
+	if m.head.W != m.embed.W { // a table of its own, of which a step reads a row
+		m.info.ActiveBytes -= m.embed.Bytes() - m.embed.Bytes()/int64(cfg.Vocab)
+	}
 	for i := range cfg.Layers {
 		row := int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {

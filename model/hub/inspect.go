@@ -229,14 +229,23 @@ func last(shape []int64) int64 {
 	return shape[len(shape)-1]
 }
 
-// notes say what will be stored otherwise than the file has it.
+// notes say what will be stored otherwise than the file has it, and what is left in the file.
 func notes(w *Weights) []string {
+	var out []string
+	if slices.ContainsFunc(w.Tensors, func(t Tensor) bool { return strings.HasSuffix(t.Name, ".scales") && t.DType == "F32" }) {
+		out = append(out, "quantization scales are float32, which keeps them exact; on a GPU they are cast to the compute dtype at load")
+	}
+	tensors, bytes := 0, int64(0)
 	for _, t := range w.Tensors {
-		if strings.HasSuffix(t.Name, ".scales") && t.DType == "F32" {
-			return []string{"quantization scales are float32, which keeps them exact; on a GPU they are cast to the compute dtype at load"}
+		if strings.Contains(t.Name, "mtp.") {
+			tensors++
+			bytes += t.Bytes
 		}
 	}
-	return nil
+	if tensors > 0 {
+		out = append(out, fmt.Sprintf("a head for multi-token prediction (%d tensors, %s) is recognised and left in the file: there is no speculation yet", tensors, SizeText(bytes)))
+	}
+	return out
 }
 
 // findTemplate returns the file that holds the chat template: a file of its

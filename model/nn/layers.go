@@ -74,10 +74,7 @@ func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Lin
 		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm), Gate: act}, matrices...)[0]
 	}
 	both := Project(s, x, norm, gate, up)
-	if act == mlx.GateSiLU {
-		return s.Multiply(SiLU(s, both[0]), both[1])
-	}
-	return s.Multiply(GELUTanh(s, both[0]), both[1])
+	return activate(s, act, both[0], both[1])
 }
 
 // ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.
@@ -105,38 +102,6 @@ func fusable(s *mlx.Scope, linears []*Linear) ([]mlx.Packed, bool) {
 		matrices[i] = l.packed()
 	}
 	return matrices, true
-}
-
-// Attention is what a layer's attention is made of between its products.
-type Attention struct {
-	Heads, KVHeads int
-	QNorm, KNorm   *RMSNorm // nil: none
-	RoPE           RoPE
-	Scale          float32
-}
-
-// Forward makes heads of q, k and v [1, T, heads·dim], appends keys and values to kv, and attends: [1, T, Heads·dim].
-// Where the device has the kernels it is one op.
-func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
-	if s.Err() != nil {
-		return mlx.Array{}
-	}
-	at := kv.Offset()
-	if s.Kernels() && q.Dtype() == mlx.Float32 && mask.Mode != "array" {
-		T, dim := k.Dim(1), k.Dim(2)/a.KVHeads
-		slot := kv.Open(s, [4]int{1, a.KVHeads, T, dim}, mlx.Float32)
-		y, keys, values := s.LayerAttention(mlx.LayerAttention{
-			Heads: a.Heads, KVHeads: a.KVHeads, QNorm: (*mlx.Norm)(a.QNorm), KNorm: (*mlx.Norm)(a.KNorm),
-			Rotary: mlx.Rotary{Dims: a.RoPE.Dims, Base: a.RoPE.Base, Scale: a.RoPE.Scale, Wavelengths: a.RoPE.Freqs}, Offset: at,
-			At: slot.At, From: slot.From, Scale: a.Scale, Window: mask.Window,
-		}, q, k, v, slot.Keys, slot.Values)
-		kv.Put(s, keys, values, T)
-		return y
-	}
-	q = PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, at)
-	k = PlaceHeads(s, k, a.KVHeads, a.KNorm, &a.RoPE, at)
-	keys, values := kv.Append(s, k, HeadsFirst(s, Heads(s, v, a.KVHeads)))
-	return Attend(s, q, keys, values, a.Scale, mask)
 }
 
 // PlaceHeads is x [1, T, heads·dim] → [1, heads, T, dim], each head normed and rotated for the positions from offset

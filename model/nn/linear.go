@@ -24,6 +24,17 @@ func NewMatrix(owner *mlx.Scope, m Matrix) Matrix {
 // Quantized says whether the matrix is held packed.
 func (m *Matrix) Quantized() bool { return m.Scales.Valid() }
 
+// Bytes are what its arrays hold.
+func (m *Matrix) Bytes() int64 {
+	var n int64
+	for _, a := range []mlx.Array{m.W, m.Scales, m.Biases} {
+		if a.Valid() {
+			n += int64(a.Nbytes())
+		}
+	}
+	return n
+}
+
 // packed is the matrix as the CPU device's kernels take it.
 func (m *Matrix) packed() mlx.Packed {
 	return mlx.Packed{W: m.W, Scales: m.Scales, Biases: m.Biases, GroupSize: m.GroupSize, Bits: m.Bits, Mode: m.Mode}

@@ -12,13 +12,13 @@ import oracle
 
 
 def widen(packed, scales, biases, in_features):
-    """Affine weights to float64. Bits and group follow from the shapes."""
+    """Affine weights [..., out, words] to float64 [..., out, in_features]. Bits and group follow from the shapes."""
     bits = packed.shape[-1] * 32 // in_features
     group = in_features // scales.shape[-1]
     stream = np.unpackbits(np.ascontiguousarray(packed).view(np.uint8), -1, bitorder="little")
-    q = (stream.reshape(packed.shape[0], in_features, bits).astype(np.int64) << np.arange(bits)).sum(-1)
-    g = q.reshape(packed.shape[0], -1, group) * oracle.f64(scales)[..., None] + oracle.f64(biases)[..., None]
-    return g.reshape(packed.shape[0], in_features)
+    q = (stream.reshape(*packed.shape[:-1], in_features, bits).astype(np.int64) << np.arange(bits)).sum(-1)
+    g = q.reshape(*scales.shape, group) * oracle.f64(scales)[..., None] + oracle.f64(biases)[..., None]
+    return g.reshape(*packed.shape[:-1], in_features)
 
 
 class Gemma3:

@@ -1,4 +1,5 @@
 """mlx-lm as the reference runner: float32 on the CPU, whole or in chunks, greedy with the gap to the second choice."""
+import json
 from pathlib import Path
 
 import mlx.core as mx
@@ -6,12 +7,32 @@ import numpy as np
 from mlx.utils import tree_map
 from mlx_lm.utils import dequantize_model, load_model
 
+_gather_qmm = mx.gather_qmm
+
+
+def gather_qmm(*args, global_scale=None, **kwargs):
+    """mlx-lm 0.32.2 passes global_scale, which MLX 0.32.2 does not know."""
+    assert global_scale is None
+    return _gather_qmm(*args, **kwargs)
+
+
+mx.gather_qmm = gather_qmm
+
+
+def completed(folder):
+    """What config.json says in a way that mlx-lm does not read: transformers writes the sizes of Gemma 4's full layers one by one."""
+    with open(Path(folder) / "config.json", encoding="utf-8") as f:
+        text = json.load(f).get("text_config", {})
+    for own in text.get("per_layer_config", {}).values():
+        return {"text_config": {**text, "global_head_dim": own["head_dim"], "num_global_key_value_heads": own.get("num_key_value_heads")}}
+    return {}
+
 
 def load(folder, widen=False):
     """The model with every floating tensor in float32. widen: quantized modules dequantized, too (after their scales are float32)."""
     mx.set_default_device(mx.cpu)
     mx.disable_compile()  # op by op: no compiler at run time, nothing fused
-    model, _ = load_model(Path(folder), lazy=True)
+    model, _ = load_model(Path(folder), lazy=True, model_config=completed(folder))
     model.update(tree_map(lambda a: a.astype(mx.float32) if mx.issubdtype(a.dtype, mx.floating) else a, model.parameters()))
     if widen:
         dequantize_model(model)

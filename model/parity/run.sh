@@ -12,6 +12,7 @@ export PYTHONDONTWRITEBYTECODE=1
 "$python" "$root/mlx/testdata/make_ops.py" --out "$fresh/mlx/testdata"
 "$python" "$root/model/sample/testdata/make_filters.py" --out "$fresh/model/sample/testdata"
 "$python" "$here/make_gemma3_tiny.py" --out "$fresh/model/gemma3/testdata"
+"$python" "$here/make_gemma4_tiny.py" --out "$fresh/model/gemma4/testdata"
 "$python" "$here/make_qwen35_tiny.py" --out "$fresh/model/qwen35/testdata"
 real=${1:-$root/third_party/build/models/gemma-3-270m}
 if [ -f "$real/config.json" ]; then

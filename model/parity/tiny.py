@@ -11,19 +11,20 @@ import oracle
 
 
 def stored(weights, dtype, quant):
-    """The tensors as they stand in the file: cast, the quantized ones as weight, scales, biases."""
+    """The tensors as they stand in the file: cast, the quantized ones as weight, scales and, in affine mode, biases."""
     out = {}
     for name, w in weights.items():
         path = name.removesuffix(".weight")
         how = quant.get(path, True) if quant else False
-        if how is False or w.ndim != 2:
+        if how is False or not (w.ndim == 2 or ".switch_" in path):  # matrices, and stacks of them
             out[name] = oracle.cast(w, dtype)
             continue
         how = quant if how is True else how
         src = mx.array(w).astype(getattr(mx, dtype))
-        packed, scales, biases = mx.quantize(src, how["group_size"], how["bits"])
-        to = lambda a: oracle.cast(np.array(a.astype(mx.float32)), dtype)
-        out.update({name: np.array(packed), path + ".scales": to(scales), path + ".biases": to(biases)})
+        packed, *rest = mx.quantize(src, how["group_size"], how["bits"], how.get("mode", "affine"))
+        to = lambda a: np.array(a) if a.dtype == mx.uint8 else oracle.cast(np.array(a.astype(mx.float32)), dtype)
+        out[name] = np.array(packed)
+        out.update({f"{path}.{leaf}": to(a) for leaf, a in zip(("scales", "biases"), rest)})
     return out
 
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"reprise/model/hub"
 )
@@ -28,16 +29,27 @@ type Config struct {
 	ValueDim   int `json:"linear_value_head_dim"`
 	ConvWidth  int `json:"linear_conv_kernel_dim"`
 
+	// A mixture of experts in place of each MLP, beside one that every token goes through.
+	Experts     int   `json:"num_experts"` // 0: dense
+	TopK        int   `json:"num_experts_per_tok"`
+	ExpertWidth int   `json:"moe_intermediate_size"`
+	SharedWidth int   `json:"shared_expert_intermediate_size"`
+	Renormalise *bool `json:"norm_topk_prob"`      // true when absent
+	SparseStep  int   `json:"decoder_sparse_step"` // 1 when absent
+	DenseLayers []int `json:"mlp_only_layers"`
+
 	// Rotary positions: newer files nest them.
-	Rope          rope    `json:"rope_parameters"`
-	FlatTheta     float64 `json:"rope_theta"`
-	FlatPartial   float64 `json:"partial_rotary_factor"`
-	FlatScaling   *rope   `json:"rope_scaling"`
-	Activation    string  `json:"hidden_act"`
-	OutputGate    *bool   `json:"attn_output_gate"`
-	OutputGateAct string  `json:"output_gate_type"`
-	Experts       int     `json:"num_experts"`
-	Tied          *bool   `json:"tie_word_embeddings"` // here or at the top level
+	Rope        rope    `json:"rope_parameters"`
+	FlatTheta   float64 `json:"rope_theta"`
+	FlatPartial float64 `json:"partial_rotary_factor"`
+	FlatScaling *rope   `json:"rope_scaling"`
+
+	Activation    string `json:"hidden_act"`
+	Bias          bool   `json:"attention_bias"`
+	OutputGate    *bool  `json:"attn_output_gate"`
+	OutputGateAct string `json:"output_gate_type"`
+	StateDtype    string `json:"mamba_ssm_dtype"`     // of the delta nets' matrices
+	Tied          *bool  `json:"tie_word_embeddings"` // here or at the top level
 }
 
 // rope is rope_parameters. Its mrope sections matter to images only: for text the three positions are one.
@@ -76,6 +88,9 @@ func parseConfig(c *hub.Config) (Config, error) {
 			}
 		}
 	}
+	if strings.Contains(c.ModelType, "_moe") && cfg.Experts == 0 {
+		return cfg, fmt.Errorf("%s: model_type is %s, and num_experts is missing", c.Path, c.ModelType)
+	}
 	if err := cfg.check(); err != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}
@@ -83,25 +98,10 @@ func parseConfig(c *hub.Config) (Config, error) {
 }
 
 func (c *Config) check() error {
-	for _, f := range []struct {
-		name  string
-		value float64
-	}{
-		{"hidden_size", float64(c.Hidden)}, {"num_hidden_layers", float64(c.Layers)}, {"intermediate_size", float64(c.MLP)},
-		{"num_attention_heads", float64(c.Heads)}, {"num_key_value_heads", float64(c.KVHeads)}, {"head_dim", float64(c.HeadDim)},
-		{"vocab_size", float64(c.Vocab)}, {"max_position_embeddings", float64(c.Context)}, {"rms_norm_eps", float64(c.NormEps)},
-		{"linear_num_key_heads", float64(c.KeyHeads)}, {"linear_num_value_heads", float64(c.ValueHeads)},
-		{"linear_key_head_dim", float64(c.KeyDim)}, {"linear_value_head_dim", float64(c.ValueDim)},
-		{"linear_conv_kernel_dim", float64(c.ConvWidth)},
-		{"rope_parameters.rope_theta", c.Rope.Theta}, {"rope_parameters.partial_rotary_factor", c.Rope.Partial},
-	} {
-		if f.value <= 0 {
-			return fmt.Errorf("%s is missing or not positive", f.name)
-		}
+	if err := c.checkSizes(); err != nil {
+		return err
 	}
 	switch {
-	case c.Experts > 0:
-		return fmt.Errorf("num_experts is %d: a mixture of experts is not implemented", c.Experts)
 	case len(c.LayerTypes) != c.Layers:
 		return fmt.Errorf("layer_types has %d entries for %d layers", len(c.LayerTypes), c.Layers)
 	case c.Heads%c.KVHeads != 0:
@@ -112,23 +112,71 @@ func (c *Config) check() error {
 		return fmt.Errorf("linear_conv_kernel_dim is %d", c.ConvWidth)
 	case c.rotaryDims() < 2 || c.rotaryDims()%2 != 0 || c.rotaryDims() > c.HeadDim:
 		return fmt.Errorf("partial_rotary_factor %g of head_dim %d is not an even number of dims", c.Rope.Partial, c.HeadDim)
-	case c.Activation != "" && c.Activation != "silu":
-		return fmt.Errorf("hidden_act %q is not implemented (silu is)", c.Activation)
-	case c.OutputGate != nil && !*c.OutputGate:
-		return fmt.Errorf("attn_output_gate false is not implemented")
-	case c.OutputGateAct != "" && c.OutputGateAct != "swish":
-		return fmt.Errorf("output_gate_type %q is not implemented (swish is)", c.OutputGateAct)
+	case c.TopK > c.Experts && c.Experts > 0:
+		return fmt.Errorf("num_experts_per_tok is %d of %d experts", c.TopK, c.Experts)
 	case c.Tied == nil:
 		return fmt.Errorf("tie_word_embeddings is missing")
-	}
-	for _, r := range []*rope{&c.Rope, c.FlatScaling} {
-		if r != nil && (r.Type != "" && r.Type != "default" || r.OldType != "" && r.OldType != "default") {
-			return fmt.Errorf("rotary positions of type %q are not implemented (default is)", r.Type+r.OldType)
-		}
 	}
 	for i, kind := range c.LayerTypes {
 		if !slices.Contains([]string{hub.FullAttention, hub.LinearAttention}, kind) {
 			return fmt.Errorf("layer %d is of type %q", i, kind)
+		}
+	}
+	return c.checkVariants()
+}
+
+// checkSizes: all that follow are needed, none has a default.
+func (c *Config) checkSizes() error {
+	type field struct {
+		name  string
+		value float64
+	}
+	fields := []field{
+		{"hidden_size", float64(c.Hidden)}, {"num_hidden_layers", float64(c.Layers)},
+		{"num_attention_heads", float64(c.Heads)}, {"num_key_value_heads", float64(c.KVHeads)}, {"head_dim", float64(c.HeadDim)},
+		{"vocab_size", float64(c.Vocab)}, {"max_position_embeddings", float64(c.Context)}, {"rms_norm_eps", float64(c.NormEps)},
+		{"linear_num_key_heads", float64(c.KeyHeads)}, {"linear_num_value_heads", float64(c.ValueHeads)},
+		{"linear_key_head_dim", float64(c.KeyDim)}, {"linear_value_head_dim", float64(c.ValueDim)},
+		{"linear_conv_kernel_dim", float64(c.ConvWidth)},
+		{"rope_parameters.rope_theta", c.Rope.Theta}, {"rope_parameters.partial_rotary_factor", c.Rope.Partial},
+	}
+	if c.Experts == 0 {
+		fields = append(fields, field{"intermediate_size", float64(c.MLP)})
+	} else {
+		fields = append(fields, field{"num_experts", float64(c.Experts)}, field{"num_experts_per_tok", float64(c.TopK)},
+			field{"moe_intermediate_size", float64(c.ExpertWidth)}, field{"shared_expert_intermediate_size", float64(c.SharedWidth)})
+	}
+	for _, f := range fields {
+		if f.value <= 0 {
+			return fmt.Errorf("%s is missing or not positive", f.name)
+		}
+	}
+	return nil
+}
+
+// checkVariants refuses by name what is not implemented.
+func (c *Config) checkVariants() error {
+	switch {
+	case c.Activation != "" && c.Activation != "silu":
+		return fmt.Errorf("hidden_act %q is not implemented (silu is)", c.Activation)
+	case c.Bias:
+		return fmt.Errorf("attention_bias true is not implemented")
+	case c.OutputGate != nil && !*c.OutputGate:
+		return fmt.Errorf("attn_output_gate false is not implemented")
+	case c.OutputGateAct != "" && c.OutputGateAct != "swish":
+		return fmt.Errorf("output_gate_type %q is not implemented (swish is)", c.OutputGateAct)
+	case c.StateDtype != "" && c.StateDtype != "float32":
+		return fmt.Errorf("mamba_ssm_dtype %q is not implemented (float32 is)", c.StateDtype)
+	case c.Renormalise != nil && !*c.Renormalise:
+		return fmt.Errorf("norm_topk_prob false is not implemented")
+	case c.Experts > 0 && c.SparseStep > 1:
+		return fmt.Errorf("decoder_sparse_step %d is not implemented (1 is)", c.SparseStep)
+	case c.Experts > 0 && len(c.DenseLayers) > 0:
+		return fmt.Errorf("mlp_only_layers %v is not implemented", c.DenseLayers)
+	}
+	for _, r := range []*rope{&c.Rope, c.FlatScaling} {
+		if r != nil && (r.Type != "" && r.Type != "default" || r.OldType != "" && r.OldType != "default") {
+			return fmt.Errorf("rotary positions of type %q are not implemented (default is)", r.Type+r.OldType)
 		}
 	}
 	return nil

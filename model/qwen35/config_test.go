@@ -60,7 +60,17 @@ func TestConfigSaysWhatIsMissingOrNotImplemented(t *testing.T) {
 		{map[string]any{"hidden_act": "gelu"}, `hidden_act "gelu"`},
 		{map[string]any{"attn_output_gate": false}, "attn_output_gate false"},
 		{map[string]any{"output_gate_type": "sigmoid"}, `output_gate_type "sigmoid"`},
-		{map[string]any{"num_experts": 8}, "a mixture of experts is not implemented"},
+		{map[string]any{"intermediate_size": nil}, "intermediate_size is missing"},
+		{map[string]any{"attention_bias": true}, "attention_bias true"},
+		{map[string]any{"mamba_ssm_dtype": "bfloat16"}, `mamba_ssm_dtype "bfloat16"`},
+		{map[string]any{"num_experts": -1}, "num_experts is missing or not positive"},
+		{mixtureWith("num_experts_per_tok", nil), "num_experts_per_tok is missing"},
+		{mixtureWith("num_experts_per_tok", 9), "num_experts_per_tok is 9 of 8 experts"},
+		{mixtureWith("moe_intermediate_size", 0), "moe_intermediate_size is missing"},
+		{mixtureWith("shared_expert_intermediate_size", nil), "shared_expert_intermediate_size is missing"},
+		{mixtureWith("norm_topk_prob", false), "norm_topk_prob false"},
+		{mixtureWith("decoder_sparse_step", 2), "decoder_sparse_step 2"},
+		{mixtureWith("mlp_only_layers", []int{0}), "mlp_only_layers [0]"},
 		{map[string]any{"tie_word_embeddings": nil}, "tie_word_embeddings is missing"},
 	} {
 		if _, err := parse(t, c.changes); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "config.json") {
@@ -69,9 +79,39 @@ func TestConfigSaysWhatIsMissingOrNotImplemented(t *testing.T) {
 	}
 }
 
-func TestConfigOfTheRealModel(t *testing.T) {
-	const path = "../../../shared/configs/qwen3.6-27b.json"
-	raw, err := os.ReadFile(path)
+// mixtureWith are a mixture's fields with one of them changed.
+func mixtureWith(name string, value any) map[string]any {
+	fields := map[string]any{"intermediate_size": nil, "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 20, "shared_expert_intermediate_size": 24}
+	fields[name] = value
+	return fields
+}
+
+func TestAMixtureNeedsItsExperts(t *testing.T) {
+	if _, err := parse(t, mixtureWith("norm_topk_prob", true)); err != nil {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	raw, err := os.ReadFile("testdata/tiny-f32/config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = []byte(strings.Replace(string(raw), `"model_type": "qwen3_5"`, `"model_type": "qwen3_5_moe"`, 1))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := hub.ReadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parseConfig(c); err == nil || !strings.Contains(err.Error(), "num_experts is missing") {
+		t.Errorf("a qwen3_5_moe without experts: %v", err)
+	}
+}
+
+// realConfig reads one of the configs that ../shared has.
+func realConfig(t *testing.T, name string) Config {
+	t.Helper()
+	raw, err := os.ReadFile("../../../shared/configs/" + name)
 	if err != nil {
 		t.Skip("../shared is not beside this checkout")
 	}
@@ -87,6 +127,15 @@ func TestConfigOfTheRealModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg
+}
+
+func TestConfigsOfTheRealModels(t *testing.T) {
+	moe := realConfig(t, "qwen3.6-35b-a3b.json")
+	if moe.Experts != 256 || moe.TopK != 8 || moe.ExpertWidth != 512 || moe.SharedWidth != 512 || moe.Layers != 40 {
+		t.Errorf("35B-A3B: %+v", moe)
+	}
+	cfg := realConfig(t, "qwen3.6-27b.json")
 	full := 0
 	for i := range cfg.Layers {
 		if cfg.full(i) {

@@ -2,7 +2,6 @@ package qwen35
 
 import (
 	"fmt"
-	"strings"
 
 	"reprise/kvcache/state"
 	"reprise/mlx"
@@ -11,7 +10,7 @@ import (
 	"reprise/model/weights"
 )
 
-// Model is a dense Qwen 3.5 with its weights.
+// Model is a Qwen 3.5 with its weights.
 type Model struct {
 	cfg   Config
 	info  model.Info
@@ -29,7 +28,9 @@ type layer struct {
 	delta *deltaNet
 
 	inputNorm, postAttnNorm nn.RMSNorm
-	gate, up, down          nn.Linear
+
+	mlp     *mlp // or a mixture
+	mixture *mixture
 }
 
 // Build takes the model's tensors out of the store.
@@ -39,6 +40,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		return nil, err
 	}
 	st.Rename(func(name string) string { return textName(name, *cfg.Tied) })
+	settle(st, &cfg)
 	m := &Model{cfg: cfg, owner: owner}
 	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
 	m.head = m.embed.Matrix
@@ -53,6 +55,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		return nil, err
 	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
+	m.info.ActiveBytes = m.active()
 	for i := range cfg.Layers {
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
 			m.info.RowBytes += int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
@@ -64,28 +67,16 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	return m, owner.Err()
 }
 
-// textName is a tensor's name without the prefix of a model with vision, "" for what the text model has no use for.
-func textName(name string, tied bool) string {
-	name = strings.TrimPrefix(name, "language_model.")
-	for _, unused := range []string{"vision_tower.", "visual.", "model.visual.", "mtp.", "model.mtp."} {
-		if strings.HasPrefix(name, unused) {
-			return ""
-		}
-	}
-	if tied && strings.HasPrefix(name, "lm_head.") {
-		return ""
-	}
-	return name
-}
-
 func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 	path := fmt.Sprintf("model.layers.%d.", i)
 	l := layer{
 		inputNorm:    norm(st, path+"input_layernorm", cfg.Hidden, cfg.NormEps),
 		postAttnNorm: norm(st, path+"post_attention_layernorm", cfg.Hidden, cfg.NormEps),
-		gate:         st.Linear(path+"mlp.gate_proj", cfg.Hidden, cfg.MLP),
-		up:           st.Linear(path+"mlp.up_proj", cfg.Hidden, cfg.MLP),
-		down:         st.Linear(path+"mlp.down_proj", cfg.MLP, cfg.Hidden),
+	}
+	if cfg.Experts > 0 {
+		l.mixture = buildMixture(st, cfg, path+"mlp.")
+	} else {
+		l.mlp = buildMLP(st, path+"mlp.", cfg.Hidden, cfg.MLP)
 	}
 	if cfg.full(i) {
 		l.full = buildAttention(st, cfg, path+"self_attn.")
@@ -95,8 +86,7 @@ func buildLayer(st *weights.Store, cfg *Config, i int) layer {
 	return l
 }
 
-// norm is a norm of the residual, of queries or of keys. These weights are what is multiplied by; in the raw Hugging
-// Face layout, which is not read yet, they are that less 1.
+// norm is a norm of the residual, of queries or of keys.
 func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {
 	return nn.RMSNorm{W: st.Tensor(path+".weight", width), Eps: eps}
 }
@@ -112,6 +102,21 @@ func (m *Model) kind(i int) state.Kind {
 		return state.Growing
 	}
 	return state.Recurrent
+}
+
+// active is what a decode step reads of the weights: of an embedding that is not the head too a row, of the experts those
+// that the token goes through.
+func (m *Model) active() int64 {
+	n := m.info.Bytes
+	if !*m.cfg.Tied {
+		n -= m.embed.Bytes() - m.embed.Bytes()/int64(m.cfg.Vocab)
+	}
+	for i := range m.layers {
+		if x := m.layers[i].mixture; x != nil {
+			n -= x.experts.Bytes() * int64(m.cfg.Experts-m.cfg.TopK) / int64(m.cfg.Experts)
+		}
+	}
+	return n
 }
 
 // NewState is a KV state for each full layer and a recurrent one for each other.
@@ -153,7 +158,10 @@ func (l *layer) forward(s *mlx.Scope, x mlx.Array, st *state.State, i int, mask 
 	} else {
 		x = l.delta.forward(s, x, &l.inputNorm, st.Recurrence(i))
 	}
-	return nn.ProjectOnto(s, x, nn.Gated(s, x, &l.postAttnNorm, mlx.GateSiLU, &l.gate, &l.up), &l.down, nil)
+	if l.mixture != nil {
+		return l.mixture.forward(s, x, &l.postAttnNorm)
+	}
+	return l.mlp.forward(s, x, &l.postAttnNorm)
 }
 
 // Logits multiplies hidden rows by the head.

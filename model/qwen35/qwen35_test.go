@@ -15,24 +15,31 @@ import (
 	"reprise/model/weights"
 )
 
-// tolerance is that of the tiny Gemma 3 checkpoints; the references lie within 4e-5 of each other here.
-const tolerance = 1e-4
+// tolerances are that of the tiny Gemma 3 checkpoints, but for one whose references lie 7e-5 apart instead of 4e-5 at most.
+func tolerance(dir string) float64 {
+	if filepath.Base(dir) == "tiny-moe-raw" {
+		return 3e-4
+	}
+	return 1e-4
+}
 
 func checkpoints(t *testing.T) []string {
 	dirs, err := filepath.Glob("testdata/tiny-*")
-	if err != nil || len(dirs) < 3 {
+	if err != nil || len(dirs) < 9 {
 		t.Fatalf("found %d tiny checkpoints, %v", len(dirs), err)
 	}
 	return dirs
 }
 
+func packed(dir string) bool { return strings.Contains(dir, "-q") || strings.HasSuffix(dir, "fp4") }
+
 func TestTinyCheckpointsAgreeWithMLXLM(t *testing.T) {
 	for _, dir := range checkpoints(t) {
 		for _, widen := range []bool{false, true} {
-			if widen && !strings.Contains(dir, "-q") {
-				continue // nothing is packed
+			if widen && !packed(dir) {
+				continue
 			}
-			t.Run(fmt.Sprintf("%s/widen=%v", filepath.Base(dir), widen), func(t *testing.T) { probetest.Parity(t, dir, widen, tolerance) })
+			t.Run(fmt.Sprintf("%s/widen=%v", filepath.Base(dir), widen), func(t *testing.T) { probetest.Parity(t, dir, widen, tolerance(dir)) })
 		}
 	}
 }

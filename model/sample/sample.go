@@ -100,3 +100,13 @@ func mix(seed uint64, position int) uint64 {
 	z = (z ^ z>>27) * 0x94D049BB133111EB
 	return z ^ z>>31
 }
+
+// Suppress is logits [1, 1, vocab] with those of ids at −∞, before anything is chosen. A checkpoint names such ids
+// (suppress_tokens): tokens that stand for what a prompt may hold and an answer may not. ids lie in the vocabulary.
+func Suppress(s *mlx.Scope, logits mlx.Array, ids []int32) mlx.Array {
+	if len(ids) == 0 || s.Err() != nil {
+		return logits
+	}
+	never := s.Full([]int{1, 1, len(ids)}, s.Scalar(math.Inf(-1), logits.Dtype()), logits.Dtype())
+	return s.PutAlongAxis(logits, mlx.New(s, ids, 1, 1, len(ids)), never, -1)
+}

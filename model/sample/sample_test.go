@@ -341,3 +341,36 @@ func TestValidateNamesTheParameter(t *testing.T) {
 		}
 	}
 }
+
+// Whatever the parameters, a suppressed token is not drawn, and the others' logits stay.
+func TestSuppressedTokensAreNeverChosen(t *testing.T) {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+		for _, dtype := range []mlx.Dtype{mlx.Float32, mlx.BFloat16} {
+			logits := s.AsType(mlx.New(s, []float32{1, 9, 2, 8, 3}, 1, 1, 5), dtype)
+			if got := Suppress(s, logits, nil); got != logits {
+				t.Error("no ids make another array")
+			}
+			bent := Suppress(s, logits, []int32{3, 1})
+			values, err := s.Float32s(bent)
+			if err != nil {
+				return err
+			}
+			inf := float32(math.Inf(-1))
+			if want := []float32{1, inf, 2, inf, 3}; !slices.Equal(values, want) || bent.Dtype() != dtype {
+				t.Errorf("%v, want %v in %v", bent, want, dtype)
+			}
+			for seed := range uint64(20) {
+				for _, p := range []Params{{}, {Temperature: 50, Seed: seed}, {Temperature: 50, TopP: 0.99, Seed: seed}, {Temperature: 50, TopK: 4, Seed: seed}} {
+					id, err := s.Int(p.Next(s, bent, 7))
+					if err != nil {
+						return err
+					}
+					if id == 1 || id == 3 {
+						t.Errorf("%+v chose %d", p, id)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -118,6 +118,9 @@ func sizes(t *testing.T, in *hub.Inspection, parts map[string]int64, info model.
 		t.Errorf("%s: %d bytes that inspect does not list", name, n)
 	}
 	near("all weights", info.Bytes, in.HeldBytes, 0)
+	if info.ActiveBytes > 0 { // not every architecture says
+		near("what a token reads", info.ActiveBytes, in.ActiveBytes, 0)
+	}
 	near("MLX's active memory", active, in.HeldBytes, 64*int64(in.Tensors))
 	near("a token", info.RowBytes, in.State.TokenBF16, 0)
 	near("a snapshot", info.SnapshotBytes, in.State.WindowBF16+in.State.Recurrent, 0)

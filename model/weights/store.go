@@ -37,6 +37,7 @@ type Store struct {
 	total   int64
 	bytes   int64  // held by the owner
 	part    string // the component of the tensor taken last
+	dropped map[string]int64
 	err     error
 }
 
@@ -97,13 +98,49 @@ func (st *Store) Bytes() int64 { return st.bytes }
 func (st *Store) Rename(rule func(name string) string) {
 	renamed := make(map[string]mlx.Array, len(st.tensors))
 	for name, a := range st.tensors {
-		if to := rule(name); to == "" {
+		to := rule(name)
+		if to == "" {
+			if st.dropped == nil {
+				st.dropped = map[string]int64{}
+			}
+			st.dropped[partOf(name)] += int64(a.Nbytes())
 			a.Free()
-		} else {
-			renamed[to] = a
+			continue
 		}
+		if renamed[to].Valid() {
+			st.fail("two tensors of the checkpoint are %s, one of them under the name %s", to, name)
+			a.Free()
+			continue
+		}
+		renamed[to] = a
 	}
 	st.tensors = renamed
+}
+
+// Dropped are the bytes of the tensors that Rename dropped, by the first word of their names ("vision_tower").
+func (st *Store) Dropped() map[string]int64 { return st.dropped }
+
+// partOf is the first word of a tensor's name that says what it belongs to.
+func partOf(name string) string {
+	for _, outer := range []string{"language_model.", "model."} {
+		name = strings.TrimPrefix(name, outer)
+	}
+	part, _, _ := strings.Cut(name, ".")
+	return part
+}
+
+// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
+func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
+
+// Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
+func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
+	a, ok := st.tensors[name]
+	if !ok {
+		return
+	}
+	delete(st.tensors, name)
+	st.derive(func(s *mlx.Scope) { st.tensors[name] = s.Keep(change(s, a)) })
+	a.Free()
 }
 
 // Tensor is a float tensor of the given shape, in the activations' dtype.
@@ -159,6 +196,12 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	if !st.Has(path + ".scales") {
 		return nn.NewMatrix(st.owner, nn.Matrix{W: st.dense(path+".weight", out, in)})
 	}
+	return nn.NewMatrix(st.owner, st.packed(path, out, in))
+}
+
+// packed is the quantized module at path as the options want it held; shape is the matrix's own, [out, in], behind the
+// number of experts for a stack of them.
+func (st *Store) packed(path string, shape ...int) nn.Matrix {
 	w, scales := st.take(path+".weight"), st.take(path+".scales")
 	var biases mlx.Array
 	if st.Has(path + ".biases") {
@@ -172,7 +215,7 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 	if st.err != nil {
 		return nn.Matrix{}
 	}
-	spec, err := st.quantization(path, w, scales, biases, out, in)
+	spec, err := st.quantization(path, w, scales, biases, shape)
 	if err != nil {
 		st.fail("%v", err)
 		return nn.Matrix{}
@@ -193,13 +236,13 @@ func (st *Store) Matrix(path string, out, in int) nn.Matrix {
 		return present(s.Copy(w), scales, biases)
 	})
 	if st.opts.Widen {
-		return nn.NewMatrix(st.owner, nn.Matrix{W: held[0]})
+		return nn.Matrix{W: held[0]}
 	}
 	m := nn.Matrix{W: held[0], Scales: held[1], GroupSize: spec.GroupSize, Bits: spec.Bits, Mode: spec.Mode}
 	if len(held) > 2 {
 		m.Biases = held[2]
 	}
-	return nn.NewMatrix(st.owner, m)
+	return m
 }
 
 // uncentred is a copy of the biases, or none where they follow from the scales: less to hold and to read.
@@ -214,18 +257,20 @@ func (st *Store) uncentred(s *mlx.Scope, scales, biases mlx.Array, bits int) mlx
 	return s.Copy(biases)
 }
 
-// quantization is the rule for a packed matrix, checked against its shapes: a wrong one would let a kernel read
-// past the end.
-func (st *Store) quantization(path string, w, scales, biases mlx.Array, out, in int) (hub.Spec, error) {
-	if w.Ndim() != 2 || scales.Ndim() != 2 || w.Dtype() != mlx.Uint32 {
-		return hub.Spec{}, fmt.Errorf("tensor %s.weight is %v with scales %v: a packed matrix is uint32 of rank 2", path, w, scales)
+// quantization is the rule for a packed module of that shape, checked against its tensors' shapes: a wrong one would let a
+// kernel read past the end.
+func (st *Store) quantization(path string, w, scales, biases mlx.Array, shape []int) (hub.Spec, error) {
+	if w.Ndim() != len(shape) || scales.Ndim() != len(shape) || w.Dtype() != mlx.Uint32 {
+		return hub.Spec{}, fmt.Errorf("tensor %s.weight is %v with scales %v: packed, it is uint32 of rank %d", path, w, scales, len(shape))
 	}
-	spec, err := st.Config.Quantization.Fit(path, int64(w.Dim(1)), int64(scales.Dim(1)))
+	spec, err := st.Config.Quantization.Fit(path, int64(w.Dim(-1)), int64(scales.Dim(-1)))
 	if err != nil {
 		return spec, err
 	}
-	if w.Dim(0) != out || w.Dim(1)*32 != in*spec.Bits || scales.Dim(0) != out || scales.Dim(1)*spec.GroupSize != in {
-		return spec, fmt.Errorf("tensor %s.weight %v with scales %v does not hold [%d %d] at %d bits in groups of %d", path, w, scales, out, in, spec.Bits, spec.GroupSize)
+	inner := len(shape) - 1
+	rows, in := shape[:inner], shape[inner]
+	if !slices.Equal(w.Shape()[:inner], rows) || w.Dim(-1)*32 != in*spec.Bits || !slices.Equal(scales.Shape()[:inner], rows) || scales.Dim(-1)*spec.GroupSize != in {
+		return spec, fmt.Errorf("tensor %s.weight %v with scales %v does not hold %v at %d bits in groups of %d", path, w, scales, shape, spec.Bits, spec.GroupSize)
 	}
 	if affine := spec.Mode == "affine"; affine != biases.Valid() {
 		return spec, fmt.Errorf("module %s is quantized as %q, and tensor %s.biases is there: %v", path, spec.Mode, path, biases.Valid())

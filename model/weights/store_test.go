@@ -185,6 +185,9 @@ func TestRenameAndMap(t *testing.T) {
 			if st.Has("text.a") || !st.Has("a") || st.Has("vision.b") {
 				t.Error("Rename left the old names")
 			}
+			if got := st.Dropped(); len(got) != 1 || got["vision"] != 4000 {
+				t.Errorf("dropped: %v", got)
+			}
 			a := st.Map("a", []int{3}, func(s *mlx.Scope, a mlx.Array) mlx.Array { return s.Add(a, s.Scalar(1, a.Dtype())) })
 			got, err := s.Float32s(a)
 			if err != nil || !slices.Equal(got, []float32{2, 3, 4}) || a.Dtype() != mlx.BFloat16 {
@@ -194,6 +197,17 @@ func TestRenameAndMap(t *testing.T) {
 				t.Errorf("after it was taken: Has %v, %d bytes", st.Has("a"), st.Bytes())
 			}
 		})
+	})
+}
+
+func TestRenameToOneName(t *testing.T) {
+	dir, cfg := checkpoint(t, "", []tensor{f32("text.a", 3), f32("model.text.a", 3)})
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+		mentions(t, load(s, dir, cfg, Options{Dtype: mlx.Float32}, func(st *Store) {
+			st.Rename(func(string) string { return "a" })
+			st.Tensor("a", 3)
+		}), "two tensors", "are a,")
+		return nil
 	})
 }
 

@@ -215,11 +215,11 @@ func (a *auditor) compare(ctx context.Context, x *audit) (verdict ledger.Audit, 
 	}
 	for _, c := range x.chunks {
 		if err = step(func(s *mlx.Scope) error {
-			hidden := a.engine.model.net.Forward(s, mlx.New(s, x.ids[c.From:c.To], 1, c.To-c.From), st)
+			hidden := model.ForwardLast(s, a.engine.model.net, mlx.New(s, x.ids[c.From:c.To], 1, c.To-c.From), st)
 			if c.To < len(x.ids) {
 				return s.Eval(st.Arrays()...)
 			}
-			logits := s.AsType(a.engine.model.net.Logits(s, model.LastRow(s, hidden)), mlx.Float32)
+			logits := s.AsType(a.engine.model.net.Logits(s, hidden), mlx.Float32)
 			again, err := s.Float32s(logits)
 			if err != nil {
 				return err
@@ -245,7 +245,7 @@ func (a *auditor) replay(s *mlx.Scope, st *state.State, ids []int32, cut int) er
 	if st.Offset()+len(ids) != cut {
 		st.CaptureAt(cut)
 	}
-	a.engine.model.net.Forward(s, mlx.New(s, ids, 1, len(ids)), st)
+	model.ForwardLast(s, a.engine.model.net, mlx.New(s, ids, 1, len(ids)), st)
 	if err := s.Eval(st.Arrays()...); err != nil {
 		return err
 	}

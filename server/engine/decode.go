@@ -9,6 +9,7 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/mlx"
 	"reprise/model"
+	"reprise/model/sample"
 )
 
 // prefill feeds what the state lacks of the prompt, in the calls of the plan, and leaves the first token in t.next, on its
@@ -126,20 +127,20 @@ func (t *turn) step(ctx context.Context, fn func(*mlx.Scope) error) error {
 	return err
 }
 
-// feed is the one place where ids enter the model. counted, when given, grows by what the state really moved.
+// feed is the one place where ids enter the model; it returns the last hidden row. counted, when given, grows by what the state really moved.
 func (t *turn) feed(s *mlx.Scope, ids mlx.Array, counted *int) mlx.Array {
 	before := t.state.Offset()
-	hidden := t.model.net.Forward(s, ids, t.state)
+	hidden := model.ForwardLast(s, t.model.net, ids, t.state)
 	if counted != nil {
 		*counted += t.state.Offset() - before
 	}
 	return hidden
 }
 
-// sample starts computing the token that follows the last row of hidden.
+// sample starts computing the token that follows hidden [1, 1, hidden].
 func (t *turn) sample(s *mlx.Scope, hidden mlx.Array) error {
-	logits := t.model.net.Logits(s, model.LastRow(s, hidden))
-	next := t.req.Params.Next(s, logits, t.state.Offset())
+	logits := t.model.net.Logits(s, hidden)
+	next := t.req.Params.Next(s, sample.Suppress(s, logits, t.model.suppressed), t.state.Offset())
 	if err := s.AsyncEval(next); err != nil {
 		return err
 	}

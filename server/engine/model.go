@@ -43,9 +43,11 @@ type Model struct {
 	net       model.Model
 	assembler prompt.Assembler
 	eos       []int32
-	grid      int
-	rate      rate
-	reported  atomic.Bool // a turn has reported LoadTime
+	// suppressed are ids that are never sampled: the checkpoint's suppress_tokens.
+	suppressed []int32
+	grid       int
+	rate       rate
+	reported   atomic.Bool // a turn has reported LoadTime
 }
 
 // Info describes the network.
@@ -142,6 +144,7 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 		m.Context = opts.Context
 	}
 	m.grid = gridStep(d, info.Bytes)
+	m.suppressed = slices.DeleteFunc(slices.Clone(m.Config.Generation.Suppress), func(id int32) bool { return id < 0 || int(id) >= info.Vocab })
 	m.eos = m.Tokenizer.EOS()
 	if len(m.eos) == 0 {
 		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)

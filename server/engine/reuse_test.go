@@ -48,11 +48,15 @@ func open(t *testing.T, dir string) *auditing {
 	return a
 }
 
-// tinyHybrid is a copy of the tiny qwen3_5 checkpoint with a vocabulary of one character a token.
-func tinyHybrid(t *testing.T) string {
+// tinyHybrid is the tiny qwen3_5 checkpoint.
+func tinyHybrid(t *testing.T) string { return tiny(t, "qwen35/testdata/tiny-f32") }
+
+// tiny is a copy of a tiny checkpoint of 96 ids with a vocabulary of one character a token, that never samples the
+// suppressed ids.
+func tiny(t *testing.T, checkpoint string, suppressed ...int32) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tiny")
-	if err := os.CopyFS(dir, os.DirFS("../../model/qwen35/testdata/tiny-f32")); err != nil {
+	if err := os.CopyFS(dir, os.DirFS("../../model/"+checkpoint)); err != nil {
 		t.Fatal(err)
 	}
 	vocab := map[string]int{}
@@ -62,7 +66,7 @@ func tinyHybrid(t *testing.T) string {
 	for name, content := range map[string]any{
 		"tokenizer.json": map[string]any{"version": "1.0", "added_tokens": []any{}, "normalizer": nil, "pre_tokenizer": nil, "post_processor": nil, "decoder": map[string]any{"type": "Fuse"},
 			"model": map[string]any{"type": "BPE", "vocab": vocab, "merges": []any{}}},
-		"generation_config.json": map[string]any{"bos_token_id": 2, "eos_token_id": 1},
+		"generation_config.json": map[string]any{"bos_token_id": 2, "eos_token_id": 1, "suppress_tokens": suppressed},
 	} {
 		raw, err := json.Marshal(content)
 		if err == nil {
@@ -159,7 +163,7 @@ func TestReusedStateIsItsReplay(t *testing.T) {
 	for name, c := range map[string]struct {
 		dir  string
 		long int
-	}{"gemma-3-270m": {"", 700}, "qwen3_5": {tinyHybrid(t), 400}} {
+	}{"gemma-3-270m": {"", 700}, "qwen3_5": {tinyHybrid(t), 400}, "gemma4": {tiny(t, "gemma4/testdata/tiny-e4b-f32"), 400}} {
 		t.Run(name, func(t *testing.T) {
 			a := open(t, c.dir)
 			rng := rand.New(rand.NewPCG(1, 2))
@@ -188,6 +192,18 @@ func TestReusedStateIsItsReplay(t *testing.T) {
 				t.Errorf("audits: %+v", s)
 			}
 		})
+	}
+}
+
+// The ids that a checkpoint suppresses are never sampled; others beyond its vocabulary do no harm.
+func TestSuppressedTokensAreNotSampled(t *testing.T) {
+	const checkpoint = "gemma4/testdata/tiny-e4b-f32"
+	ids := []int32{2, 17, 40, 63}
+	plain := open(t, tiny(t, checkpoint)).ask(ids, 12)
+	chosen := plain.IDs[0]
+	without := open(t, tiny(t, checkpoint, chosen, 90, 1_000_000)).ask(ids, 12)
+	if len(without.IDs) == 0 || slices.Contains(without.IDs, chosen) {
+		t.Errorf("%v with %d suppressed; without: %v", without.IDs, chosen, plain.IDs)
 	}
 }
 
