@@ -9,6 +9,8 @@ import (
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/load"
 	"reprise/cmd/internal/speed"
+	"reprise/mlx"
+	"reprise/model/hub"
 	"reprise/server/engine"
 )
 
@@ -99,6 +101,7 @@ func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options
 	if err != nil {
 		return nil, err
 	}
+	active := mlx.ReadMemory().Active // before any state
 	report, err := speed.NewReport(e, info)
 	if err != nil {
 		return nil, err
@@ -111,6 +114,17 @@ func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options
 	}
 	if made != nil {
 		bench.Encode, report.Model, report.Synth = made.Encode, made.Name(), config
+	}
+	if e.Worker().Device() == mlx.GPU {
+		inspect := func() (*hub.Inspection, error) { return hub.Inspect(m.Checkpoint.Dir, nil) }
+		if made != nil {
+			inspect = made.Inspect
+		}
+		in, err := inspect()
+		if err != nil {
+			return nil, err
+		}
+		report.Sizes = speed.CompareSizes(in, m.Parts, active)
 	}
 	if report.Points, err = bench.Measure(ctx, o); err != nil {
 		return nil, err

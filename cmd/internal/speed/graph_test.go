@@ -48,8 +48,8 @@ func TestAStepsNodes(t *testing.T) {
 	if err != nil || g.Steps != 4 || g.Nodes != 13 || g.Launches != 11 || g.ByName["Reshape"] != 2 {
 		t.Errorf("%+v, %v", g, err)
 	}
-	if _, err := b.Graph(context.Background(), &abacus{}, 10); err == nil {
-		t.Error("a turn without a step was counted")
+	if g, err := b.Graph(context.Background(), &abacus{}, 10); g != nil || err != nil {
+		t.Errorf("a turn without a step was counted: %+v, %v", g, err)
 	}
 }
 

@@ -34,6 +34,7 @@ type Report struct {
 	// LoadPeak is MLX's peak of active bytes during the load, Parts what of the model holds them.
 	LoadPeak int64            `json:"load_peak_bytes"`
 	Parts    map[string]int64 `json:"weights_by_component"`
+	Sizes    *Sizes           `json:"sizes,omitempty"` // on a GPU
 	Grid     int              `json:"prefill_grid_tokens"`
 	Kernels  string           `json:"kernels,omitempty"` // of the CPU device: their instruction set
 	Act      string           `json:"activations,omitempty"`
@@ -96,9 +97,13 @@ func (r *Report) WriteText(out io.Writer) error {
 // writeModel prints what the load and a decode step cost.
 func (r *Report) writeModel(out io.Writer) {
 	fmt.Fprintf(out, "\nloaded in %.2f s, MLX peak %s\n", r.Load, console.Bytes(r.LoadPeak))
-	parts := slices.SortedFunc(maps.Keys(r.Parts), func(a, b string) int { return cmp.Or(cmp.Compare(r.Parts[b], r.Parts[a]), cmp.Compare(a, b)) })
-	for _, name := range parts {
-		fmt.Fprintf(out, "  %-22s %s\n", strings.ReplaceAll(name, "_", " "), console.Bytes(r.Parts[name]))
+	if r.Sizes != nil {
+		r.Sizes.writeText(out)
+	} else {
+		parts := slices.SortedFunc(maps.Keys(r.Parts), func(a, b string) int { return cmp.Or(cmp.Compare(r.Parts[b], r.Parts[a]), cmp.Compare(a, b)) })
+		for _, name := range parts {
+			fmt.Fprintf(out, "  %-22s %10s\n", strings.ReplaceAll(name, "_", " "), console.Bytes(r.Parts[name]))
+		}
 	}
 	if r.Graph != nil {
 		fmt.Fprintf(out, "a decode step: %.0f nodes of MLX's graph, %.0f of them launch something\n", r.Graph.Nodes, r.Graph.Launches)
