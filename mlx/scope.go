@@ -127,6 +127,9 @@ func (s *Scope) evaluate(async bool, arrays []Array) error {
 	}
 	v := newVector(arrays)
 	defer freeVector(v)
+	if c := s.worker.count.Load(); c != nil {
+		c.add(v)
+	}
 	var rc C.int
 	if async {
 		rc = C.mlx_async_eval(v)

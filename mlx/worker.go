@@ -40,6 +40,7 @@ type Worker struct {
 	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
 
 	profile atomic.Pointer[profile] // nil unless ops are timed
+	count   atomic.Pointer[counter] // nil unless nodes are counted
 
 	kernels     map[*Kernel]unsafe.Pointer // compiled custom kernels
 	uses        map[*Kernel]bool           // the verified ones

@@ -53,8 +53,9 @@ func ComponentOf(name string) string {
 	return "other"
 }
 
-// float32 are the ends of the names of what stays float32 whatever the compute dtype: the gated delta net's own floats.
-var float32 = []string{".conv1d.weight", ".A_log", ".dt_bias", ".linear_attn.norm.weight"}
+// staysFloat32 are the ends of the names of what is held in float32 whatever the compute dtype: the gated delta net's own
+// floats.
+var staysFloat32 = []string{".conv1d.weight", ".A_log", ".dt_bias", ".linear_attn.norm.weight"}
 
 // held is what a GPU holds of t.
 func (s shape) held(t Tensor) int64 {
@@ -64,7 +65,7 @@ func (s shape) held(t Tensor) int64 {
 	}
 	switch t.DType {
 	case safetensors.F32, safetensors.F16, safetensors.BF16:
-		if slices.ContainsFunc(float32, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
+		if slices.ContainsFunc(staysFloat32, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
 			return 4 * elements(t.Shape)
 		}
 		return 2 * elements(t.Shape)

@@ -155,6 +155,21 @@ func parseSpec(raw json.RawMessage) (Spec, error) {
 	return spec, spec.validate()
 }
 
+// NewSpec is the rule of that mode; 0 bits and a group of 0 are the mode's defaults. What MLX does not have is an error.
+func NewSpec(mode string, bits, group int) (Spec, error) {
+	spec, ok := modeDefaults[mode]
+	if !ok {
+		return Spec{}, fmt.Errorf("mode %q is not supported: affine, mxfp4, mxfp8 and nvfp4 are", mode)
+	}
+	if bits != 0 {
+		spec.Bits = bits
+	}
+	if group != 0 {
+		spec.GroupSize = group
+	}
+	return spec, spec.validate()
+}
+
 func (s Spec) validate() error {
 	if s.Mode != "affine" {
 		if s != modeDefaults[s.Mode] {

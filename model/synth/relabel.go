@@ -41,7 +41,8 @@ type tokenizerFile struct {
 	fields map[string]json.RawMessage
 	added  []map[string]any
 	model  map[string]json.RawMessage
-	ids    map[string]int // of every token
+	vocab  map[string]int // the model's
+	ids    map[string]int // of every token, added ones too
 }
 
 // borrow takes the tokenizer of dir for the config, whose family's special tokens go to unused ids where they are
@@ -79,10 +80,7 @@ func borrow(dir string, raw []byte) (*vocabulary, []byte, error) {
 			v.ends = append(v.ends, int32(id))
 		}
 	}
-	v.says = fmt.Sprintf("it is that of %s, with %d special tokens relabelled onto unused ids", filepath.Base(filepath.Clean(dir)), len(names))
-	if len(names) == 0 {
-		v.says = fmt.Sprintf("it is that of %s as it stands there (the small model's is Gemma 3's, special tokens relabelled)", filepath.Base(filepath.Clean(dir)))
-	}
+	v.says = t.whose(dir, len(names))
 	if size := len(t.ids); c.int("vocab_size") < size {
 		v.says += fmt.Sprintf("; vocab_size was raised from %d to its %d", c.int("vocab_size"), size)
 		c.raiseVocab(size)
@@ -92,6 +90,23 @@ func borrow(dir string, raw []byte) (*vocabulary, []byte, error) {
 	}
 	out, err := json.Marshal(c.top)
 	return v, out, err
+}
+
+// whose says whose vocabulary it is. Gemma 3's is known by its size and its thousands of unused ids.
+func (t *tokenizerFile) whose(dir string, renamed int) string {
+	from := "that of " + filepath.Base(filepath.Clean(dir))
+	_, gemma := t.ids["<unused6241>"]
+	if gemma {
+		from = "Gemma 3's (from " + filepath.Base(filepath.Clean(dir)) + ")"
+	}
+	_, relabelled := t.ids["<|turn>"]
+	switch {
+	case renamed > 0:
+		return fmt.Sprintf("it is %s, with %d special tokens relabelled onto unused ids", from, renamed)
+	case gemma && relabelled:
+		return fmt.Sprintf("it is %s, whose unused ids carry Gemma 4's special tokens", from)
+	}
+	return fmt.Sprintf("it is %s as it stands there", from)
 }
 
 func (c *config) raiseVocab(size int) {
@@ -134,9 +149,10 @@ func readTokenizer(path string) (*tokenizerFile, error) {
 	if err := json.Unmarshal(t.fields["model"], &t.model); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if err := json.Unmarshal(t.model["vocab"], &t.ids); err != nil {
+	if err := json.Unmarshal(t.model["vocab"], &t.vocab); err != nil {
 		return nil, fmt.Errorf("model.vocab: %w", err)
 	}
+	t.ids = maps.Clone(t.vocab)
 	for _, a := range t.added {
 		content, _ := a["content"].(string)
 		id, ok := a["id"].(float64)
@@ -198,15 +214,10 @@ func (t *tokenizerFile) rename(names map[string]token) error {
 			return fmt.Errorf("%q is not among the added tokens", old)
 		}
 		t.added[i]["content"], t.added[i]["special"] = to.name, to.marked
-		was, err := quoted(old)
-		if err != nil {
-			return err
+		if id, ok := t.vocab[old]; ok {
+			t.vocab[to.name] = id
+			delete(t.vocab, old)
 		}
-		is, err := quoted(to.name)
-		if err != nil {
-			return err
-		}
-		t.model["vocab"] = bytes.Replace(t.model["vocab"], append(was, ':'), append(is, ':'), 1)
 		t.ids[to.name] = t.ids[old]
 		delete(t.ids, old)
 	}
@@ -215,6 +226,9 @@ func (t *tokenizerFile) rename(names map[string]token) error {
 
 func (t *tokenizerFile) marshal() ([]byte, error) {
 	var err error
+	if t.model["vocab"], err = unescaped(t.vocab); err != nil {
+		return nil, err
+	}
 	if t.fields["model"], err = unescaped(t.model); err != nil {
 		return nil, err
 	}
@@ -223,9 +237,6 @@ func (t *tokenizerFile) marshal() ([]byte, error) {
 	}
 	return unescaped(t.fields)
 }
-
-// quoted is a JSON string, as a tokenizer.json has it.
-func quoted(s string) ([]byte, error) { return unescaped(s) }
 
 // unescaped is v's JSON with <, > and & as they are.
 func unescaped(v any) ([]byte, error) {

@@ -118,6 +118,9 @@ func sizes(t *testing.T, in *hub.Inspection, parts map[string]int64, info model.
 		t.Errorf("%s: %d bytes that inspect does not list", name, n)
 	}
 	near("all weights", info.Bytes, in.HeldBytes, 0)
+	if info.ActiveBytes > 0 { // not every architecture says
+		near("what a token reads", info.ActiveBytes, in.ActiveBytes, 0)
+	}
 	near("MLX's active memory", active, in.HeldBytes, 64*int64(in.Tensors))
 	near("a token", info.RowBytes, in.State.TokenBF16, 0)
 	near("a snapshot", info.SnapshotBytes, in.State.WindowBF16+in.State.Recurrent, 0)
@@ -301,5 +304,47 @@ func TestCancelledWriteLeavesNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(parent); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// big is the config of a checkpoint of some 1.1 GB; the test without REPRISE_PROVE takes fewer and narrower layers of it.
+const big = `{"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text", "hidden_size": 2048, "intermediate_size": 8192, "num_attention_heads": 16,
+	"num_key_value_heads": 4, "head_dim": 128, "vocab_size": 65536, "num_hidden_layers": 24, "full_attention_interval": 4, "linear_num_key_heads": 16,
+	"linear_num_value_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4, "tie_word_embeddings": false,
+	"rms_norm_eps": 1e-06, "hidden_act": "silu", "attn_output_gate": true, "max_position_embeddings": 4096,
+	"rope_parameters": {"rope_type": "default", "rope_theta": 10000000, "partial_rotary_factor": 0.25}}, "quantization": {"group_size": 64, "bits": 4}}`
+
+// A load peaks at the weights plus a tenth, from files and made up, for the CPU device and as a GPU holds them.
+func TestLoadPeak(t *testing.T) {
+	change := Change{Layers: 8, Set: []string{"hidden_size=512", "intermediate_size=2048", "vocab_size=8192"}}
+	if os.Getenv("REPRISE_PROVE") != "" {
+		change = Change{}
+	}
+	file := configFile(t, big)
+	dir := write(t, Options{Config: file, Change: change})
+	c, err := hub.ReadConfig(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]weights.Source{"files": weights.Files(dir), "made up": Source(c, 1)} {
+		for how, o := range map[string]weights.Options{"cpu": arch.Options(mlx.CPU), "gpu": arch.Options(mlx.GPU)} {
+			mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+				mlx.ClearCache()
+				before := mlx.ReadMemory().Active
+				mlx.ResetPeak()
+				m, err := arch.Build(s, c, from, o)
+				if err != nil {
+					return err
+				}
+				defer m.Free()
+				after := mlx.ReadMemory()
+				held, peak := after.Active-before, after.Peak-before
+				t.Logf("%s, as on a %s: %.1f MB held, peak %.1f MB: %+.1f %%", name, how, float64(held)/1e6, float64(peak)/1e6, 100*float64(peak-held)/float64(held))
+				if peak > held+held/10 {
+					t.Errorf("%s, as on a %s: the load peaked at %d bytes for %d of weights", name, how, peak, held)
+				}
+				return nil
+			})
+		}
 	}
 }

@@ -80,11 +80,11 @@ func Write(ctx context.Context, dir string, o Options) (*Report, error) {
 }
 
 func writeWeights(ctx context.Context, stage *folder.Stage, c *hub.Config, l *layout.Layout, o Options) (int64, error) {
-	var specs []safetensors.Spec
+	var modules [][]safetensors.Spec
 	for _, t := range l.Tensors {
-		specs = append(specs, layout.Stored(c, t)...)
+		modules = append(modules, layout.Stored(c, t))
 	}
-	shards := stage.Shards(specs, folder.MaxShardBytes)
+	shards := stage.Shards(modules, folder.MaxShardBytes)
 	defer shards.Abort()
 	w := &writer{ctx: ctx, shards: shards, seed: o.Seed, progress: o.Progress}
 	for _, t := range l.Tensors {

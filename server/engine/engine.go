@@ -14,6 +14,7 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
+	"reprise/model/weights"
 	"reprise/server/prompt"
 	"reprise/server/schedule"
 )
@@ -35,6 +36,8 @@ type Options struct {
 	Audit        Audit
 	LedgerDir    string // JSONL goes there; "": memory only
 	Progress     func(done, total int64)
+	// Weights come from there instead of the checkpoint's files, which then need not be: made-up ones, to measure with.
+	Weights weights.Source
 	Logger       *slog.Logger
 }
 

@@ -18,6 +18,7 @@ import (
 	"reprise/model/chat"
 	"reprise/model/hub"
 	"reprise/model/tokenizer"
+	"reprise/model/weights"
 	"reprise/server/prompt"
 )
 
@@ -35,7 +36,8 @@ type Model struct {
 	// Context is the prompt and answer limit; Trained is what the weights were trained for.
 	Context, Trained int
 	LoadTime         time.Duration
-	LoadPeak         int64 // MLX's peak active bytes during the load
+	LoadPeak         int64            // MLX's peak active bytes during the load
+	Parts            map[string]int64 // what the weights hold in memory, by hub's component names
 	Fingerprint      string
 	Kernels          []mlx.KernelCheck // that were compared with plain ops when it was loaded
 
@@ -76,7 +78,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Name: ckpt.Name, Checkpoint: ckpt}
+	m := &Model{Name: ckpt.Name, Checkpoint: ckpt, Parts: map[string]int64{}}
 	if m.Config, err = hub.ReadConfig(ckpt.Dir); err != nil {
 		return nil, err
 	}
@@ -97,14 +99,20 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	named := make(chan error, 1)
 	go func() {
 		var err error
-		m.Fingerprint, err = hub.Fingerprint(ckpt.Dir)
+		if m.Fingerprint = "made up"; opts.Weights == nil {
+			m.Fingerprint, err = hub.Fingerprint(ckpt.Dir)
+		}
 		named <- err
 	}()
 	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
 		mlx.ResetPeak()
 		o := arch.Options(e.worker.Device())
-		o.Progress = opts.Progress
-		if m.net, err = arch.Load(s, ckpt.Dir, o); err != nil {
+		o.Progress, o.Parts = opts.Progress, m.Parts
+		from := opts.Weights
+		if from == nil {
+			from = weights.Files(ckpt.Dir)
+		}
+		if m.net, err = arch.Build(s, m.Config, from, o); err != nil {
 			return err
 		}
 		m.Kernels = e.worker.KernelChecks()

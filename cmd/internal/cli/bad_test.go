@@ -70,6 +70,10 @@ func TestBadModelsAndFiles(t *testing.T) {
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
 	dir, empty := tiny.Copy(t, "tiny-f32"), t.TempDir()
 	ids, out := idsFile(t, "[1, 2]"), filepath.Join(t.TempDir(), "out.safetensors")
+	alone := filepath.Join(empty, "alone.json") // a config that no checkpoint stands around
+	if err := os.WriteFile(alone, []byte(`{"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_text", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 1}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	long := "[1" + strings.Repeat(", 1", 2048) + "]" // one more than the tiny checkpoint's context
 	for _, tt := range []struct {
 		name string
@@ -85,6 +89,21 @@ func TestBadModelsAndFiles(t *testing.T) {
 		{"a tokenizer that is not there", []string{"run", "--device", "cpu", "--model", dir, "x"}, []string{dir, "tokenizer.json"}},
 		{"a template that is not there", []string{"run", "--device", "cpu", "--model", dir, "--chat-template", "nosuch.jinja", "x"}, []string{"nosuch.jinja", "gemma4"}},
 		{"a GGUF that is not there", []string{"models", "import", "nosuch.gguf"}, []string{"nosuch.gguf"}},
+		{"a config that is not there", []string{"models", "inspect", "--config", "nosuch.json"}, []string{"--config", "nosuch.json"}},
+		{"a config without sizes", []string{"models", "inspect", "--config", alone}, []string{alone, "linear_num_key_heads"}},
+		{"a config to make up that is not there", []string{"models", "synth", "--config", "nosuch.json", "--out", out}, []string{"--config", "nosuch.json"}},
+		{"a config to make up without sizes", []string{"models", "synth", "--config", alone, "--out", out}, []string{alone, "linear_num_key_heads"}},
+		{"a config of ids to make up", []string{"models", "synth", "--config", ids, "--out", out}, []string{ids}},
+		{"a key that no config has", []string{"models", "synth", "--config", alone, "--out", out, "--set", "hiden_size=8"}, []string{"hiden_size"}},
+		{"more layers than there are", []string{"models", "synth", "--config", alone, "--out", out, "--layers", "9"}, []string{"9 layers of 2"}},
+		{"a tokenizer to borrow that is not there", []string{"models", "synth", "--config", alone, "--out", out, "--tokenizer", "nosuch"}, []string{"--tokenizer", "nosuch"}},
+		{"a checkpoint without a tokenizer to borrow", []string{"models", "synth", "--config", alone, "--out", out, "--tokenizer", dir}, []string{dir, "tokenizer.json"}},
+		{"a config to measure that is not there", []string{"bench", "speed", "--synth", "nosuch.json"}, []string{"--synth", "nosuch.json"}},
+		{"a config to measure without sizes", []string{"bench", "speed", "--synth", alone}, []string{"--synth", "linear_num_key_heads"}},
+		{"a missing model to quantize", []string{"models", "quantize", "nosuch", "--out", out}, []string{`"nosuch"`}},
+		{"a quantized model to quantize", []string{"models", "quantize", tiny.Copy(t, "tiny-q4"), "--out", out}, []string{"quantization block"}},
+		{"a folder that is full", []string{"models", "quantize", dir, "--out", dir}, []string{dir, "not empty"}},
+		{"an override for nothing", []string{"models", "quantize", dir, "--out", out, "--group-size", "32", "--override", "*.upproj=8:32"}, []string{"*.upproj"}},
 		{"a file that is no GGUF", []string{"models", "import", ids}, []string{ids}},
 		{"ids that are not there", []string{"logits", "--model", dir, "--tokens", "nosuch.json", "--out", out}, []string{"--tokens", "nosuch.json"}},
 		{"ids that are no JSON", []string{"logits", "--model", dir, "--tokens", idsFile(t, "[1, 2"), "--out", out}, []string{"JSON", "[2, 818, 5279]"}},

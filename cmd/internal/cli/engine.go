@@ -41,7 +41,13 @@ func (f *engineFlags) addTemplate(cmd *cobra.Command) {
 
 // options checks the flags and makes the engine's options of them.
 func (f *engineFlags) options() (engine.Options, error) {
+	return f.optionsFor(func(o *engine.Options) { o.Model = f.model })
+}
+
+// optionsFor is options with a model that use names.
+func (f *engineFlags) optionsFor(use func(*engine.Options)) (engine.Options, error) {
 	var o engine.Options
+	use(&o)
 	switch {
 	case !f.knownDevice():
 		return o, usagef("--device %s: must be auto, cpu or gpu", f.device)
@@ -53,7 +59,7 @@ func (f *engineFlags) options() (engine.Options, error) {
 		return o, usagef("--threads %d: must not be negative", f.threads)
 	}
 	// A model that is not there is told before MLX starts.
-	if _, err := hub.Resolve(f.model); err != nil {
+	if _, err := hub.Resolve(o.Model); err != nil {
 		return o, err
 	}
 	var err error
@@ -66,7 +72,7 @@ func (f *engineFlags) options() (engine.Options, error) {
 	if f.threads > 0 && o.Device != mlx.CPU {
 		return o, usagef("--threads is of the CPU device: leave it out, or add --device cpu")
 	}
-	o.Model, o.Context, o.ChatTemplate = f.model, f.context, f.template
+	o.Context, o.ChatTemplate = f.context, f.template
 	o.CPU = mlx.Options{Threads: f.threads, Int8: f.act == "int8"}
 	return o, nil
 }

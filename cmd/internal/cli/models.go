@@ -12,11 +12,11 @@ import (
 func newModels() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "models",
-		Short:   "Lists, inspects and imports checkpoints",
+		Short:   "Lists, inspects, imports, quantizes and makes up checkpoints",
 		Example: "  reprise models ls\n  reprise models inspect gemma-3-270m",
 	}
-	group(cmd, map[string]int{"quantize": 7, "synth": 7})
-	cmd.AddCommand(newModelsList(), newModelsInspect(), newModelsImport(),
+	group(cmd, nil)
+	cmd.AddCommand(newModelsList(), newModelsInspect(), newModelsImport(), newModelsQuantize(), newModelsSynth(),
 		refused("pull NAME", "Refused: models are not downloaded yet", "reprise models pull ORG/NAME",
 			"models pull is not built yet: fetch it with `hf download ORG/NAME`; what is in the Hugging Face cache is found by its id"),
 		refused("rm NAME", "Refused: models are not removed yet", "reprise models rm NAME",
@@ -57,17 +57,27 @@ func newModelsList() *cobra.Command {
 
 func newModelsInspect() *cobra.Command {
 	var asJSON bool
+	var config string
 	cmd := &cobra.Command{
-		Use:     "inspect [MODEL] [--json]",
-		Short:   "Says what is in a checkpoint: parts, quantization, bytes of weights and state, special ids",
-		Example: "  reprise models inspect gemma-3-270m",
+		Use:   "inspect [MODEL | --config FILE] [--json]",
+		Short: "Says what is in a checkpoint: parts, quantization, bytes of weights and state, special ids",
+		Long: "Says what is in a checkpoint, from its headers and its config: layers by kind, bytes by part in the files, on a GPU and read for a token,\n" +
+			"bytes of state for a token and for a snapshot, how much is quantized how, special ids. With --config a config.json alone is sized.",
+		Example: "  reprise models inspect gemma-3-270m\n  reprise models inspect --config qwen3.6-27b.json --json",
 		Args:    atMost(1, "one model"),
 		RunE: func(c *cobra.Command, args []string) error {
 			ref := ""
 			if len(args) > 0 {
 				ref = args[0]
 			}
-			in, err := models.Inspect(ref)
+			if config != "" && ref != "" {
+				return usagef("--config and %s name two models: leave one out", ref)
+			}
+			inspect := func() (*models.Inspection, error) { return models.Inspect(ref) }
+			if config != "" {
+				inspect = func() (*models.Inspection, error) { return models.InspectConfig(config) }
+			}
+			in, err := inspect()
 			if err != nil {
 				return err
 			}
@@ -78,7 +88,8 @@ func newModelsInspect() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an object; bytes are exact")
-	marked(cmd, inOutput, "json")
+	cmd.Flags().StringVar(&config, "config", "", "size the checkpoint that this `FILE`, a config.json, describes")
+	marked(cmd, inOutput, "json", "config")
 	return cmd
 }
 

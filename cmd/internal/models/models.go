@@ -9,6 +9,7 @@ import (
 	"reprise/cmd/internal/load"
 	"reprise/model/arch"
 	"reprise/model/hub"
+	"reprise/model/hub/layout"
 )
 
 // Listed is a checkpoint of the list.
@@ -75,6 +76,28 @@ func Inspect(ref string) (*Inspection, error) {
 		return nil, err
 	}
 	return &Inspection{Name: ckpt.Name, Inspection: in, BaseModel: load.Base(cfg), Supported: load.Supported(cfg.ModelType)}, nil
+}
+
+// InspectConfig sizes the checkpoint that a config.json describes, without one at hand.
+func InspectConfig(file string) (*Inspection, error) {
+	cfg, err := hub.ReadConfigFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--config: %w", err)
+	}
+	l, err := layout.Of(cfg)
+	if err != nil {
+		return nil, err
+	}
+	in, err := hub.Describe(cfg, l.Weights(cfg))
+	if err != nil {
+		return nil, err
+	}
+	note := "sizes are worked out from the config: no files were read"
+	if len(l.Left) > 0 {
+		note += "; it also describes what is not counted here: " + strings.Join(l.Left, ", ")
+	}
+	in.Notes = append(in.Notes, note)
+	return &Inspection{Name: file, Inspection: in, Supported: load.Supported(cfg.ModelType)}, nil
 }
 
 // WriteText prints the inspection for a terminal.

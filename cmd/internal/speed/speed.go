@@ -36,13 +36,16 @@ type Point struct {
 	Prompt    int `json:"prompt_tokens"`
 	Generated int `json:"generated_tokens"` // fewer than asked when the text ended
 	// PrefillTPS is the prompt ÷ time to the first token; DecodeTPS is (generated − 1) ÷ time from first to last.
-	PrefillTPS float64   `json:"prefill_tps"`
-	DecodeTPS  float64   `json:"decode_tps"`
-	TTFTMs     float64   `json:"ttft_ms"`
-	MLXPeak    int64     `json:"mlx_peak_bytes"`       // largest of the rounds
-	Footprint  int64     `json:"footprint_peak_bytes"` // largest of the rounds
-	TTFTs      []float64 `json:"ttft_ms_rounds"`
-	Decodes    []float64 `json:"decode_tps_rounds"`
+	PrefillTPS float64 `json:"prefill_tps"`
+	DecodeTPS  float64 `json:"decode_tps"`
+	// The ranges are the slowest and the fastest round.
+	PrefillRange [2]float64 `json:"prefill_tps_range"`
+	DecodeRange  [2]float64 `json:"decode_tps_range"`
+	TTFTMs       float64    `json:"ttft_ms"`
+	MLXPeak      int64      `json:"mlx_peak_bytes"`       // largest of the rounds
+	Footprint    int64      `json:"footprint_peak_bytes"` // largest of the rounds
+	TTFTs        []float64  `json:"ttft_ms_rounds"`
+	Decodes      []float64  `json:"decode_tps_rounds"`
 }
 
 // passage is natural text, so that a greedy continuation goes on instead of ending at once.
@@ -158,6 +161,10 @@ func (p *Point) close() {
 	p.TTFTMs = Median(p.TTFTs)
 	p.PrefillTPS = float64(p.Prompt) / p.TTFTMs * 1e3
 	p.DecodeTPS = Median(p.Decodes)
+	p.PrefillRange = [2]float64{float64(p.Prompt) / slices.Max(p.TTFTs) * 1e3, float64(p.Prompt) / slices.Min(p.TTFTs) * 1e3}
+	if len(p.Decodes) > 0 {
+		p.DecodeRange = [2]float64{slices.Min(p.Decodes), slices.Max(p.Decodes)}
+	}
 }
 
 // Median of values, the mean of the middle two when they are even; 0 of none.

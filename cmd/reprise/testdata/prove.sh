@@ -81,6 +81,9 @@ wanted=("$@")
   line 2.8 "the same ids whatever the tiers hold; echoes splice; a long prompt costs its tail" go test -count=1 -v -run 'SentBack|SamePrompt|Echoes|Tail|RealVocabulary|Captured' ./server/engine ./server/prompt
   line 2.9 "a dropped call breaks its row" go test -count=1 -v -run 'DroppedCall' ./server/engine
   line 2.10 "a missing prefix is computed once" go test -count=1 -v -run 'Once|Vain' ./server/engine ./kvcache
+  line 3.6 "models inspect's bytes are those that a load holds, part by part; the layout and its tensors are mlx-lm's" go test -count=1 -v \
+    -run 'HoldWhatInspectSays|HoldsWhatInspectSays|RealConfigs|MlxLm' ./model/synth ./model/hub/layout ./model/convert
+  line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
 } > >(tee "$work/transcript") 2>&1

@@ -7,31 +7,33 @@ import (
 	"reprise/mlx/safetensors"
 )
 
-// MaxShardBytes bounds a shard's tensors, as mlx-lm does; a bigger tensor has a shard of its own.
+// MaxShardBytes bounds a shard's tensors, as mlx-lm does; a bigger module has a shard of its own.
 const MaxShardBytes = 5 << 30
 
 // Shards write a checkpoint's tensors into as few files as MaxShardBytes allows.
 type Shards struct {
 	stage   *Stage
 	specs   [][]safetensors.Spec // by shard
-	limit   int64
 	total   int64
 	current int // the shard that is open
 	writer  *safetensors.Writer
 }
 
-// Shards lays the tensors out, in their order. limit is MaxShardBytes but in tests. The caller writes them in that
-// order, with Write or Tensor, and ends with Close; Abort after Close does nothing.
-func (s *Stage) Shards(tensors []safetensors.Spec, limit int64) *Shards {
-	w := &Shards{stage: s, limit: limit, current: -1}
+// Shards lays the tensors out, in their order; those of one module stay together. limit is MaxShardBytes but in tests.
+// The caller writes module by module in that order, and ends with Close; Abort after Close does nothing.
+func (s *Stage) Shards(modules [][]safetensors.Spec, limit int64) *Shards {
+	w := &Shards{stage: s, current: -1}
 	var size int64
-	for _, t := range tensors {
-		n := bytesOf(t)
+	for _, module := range modules {
+		var n int64
+		for _, t := range module {
+			n += bytesOf(t)
+		}
 		if len(w.specs) == 0 || size+n > limit {
 			w.specs, size = append(w.specs, nil), 0
 		}
 		last := len(w.specs) - 1
-		w.specs[last] = append(w.specs[last], t)
+		w.specs[last] = append(w.specs[last], module...)
 		size += n
 		w.total += n
 	}
