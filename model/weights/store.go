@@ -129,6 +129,9 @@ func partOf(name string) string {
 	return part
 }
 
+// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
+func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
+
 // Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
 func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {
 	a, ok := st.tensors[name]
