@@ -29,6 +29,9 @@ func checkpoints(t *testing.T) []string {
 	return dirs
 }
 
+// plain are those that also run on MLX's own ops, which are slow here: of every kind of layer one.
+var plain = map[string]bool{"tiny-e4b-f32": true, "tiny-26b-moe": true, "tiny-q4": true}
+
 func TestTinyCheckpointsAgreeWithTheReferences(t *testing.T) {
 	for _, dir := range checkpoints(t) {
 		tolerance := probetest.Tolerance(t, dir)
@@ -39,7 +42,9 @@ func TestTinyCheckpointsAgreeWithTheReferences(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s/widen=%v", filepath.Base(dir), widen), func(t *testing.T) { probetest.Parity(t, dir, widen, tolerance) })
 		}
-		t.Run(filepath.Base(dir)+"/plain", func(t *testing.T) { probetest.PlainParity(t, dir, tolerance) })
+		if plain[filepath.Base(dir)] {
+			t.Run(filepath.Base(dir)+"/plain", func(t *testing.T) { probetest.PlainParity(t, dir, tolerance) })
+		}
 	}
 }
 
