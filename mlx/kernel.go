@@ -65,7 +65,9 @@ type HostArray struct {
 }
 
 // CustomKernels says whether the scope's device compiles custom kernels. The CPU device does not: it has mlx/kernels.
-func (s *Scope) CustomKernels() bool { return s.worker.device == GPU || s.worker.opts.Emulate != nil }
+func (s *Scope) CustomKernels() bool {
+	return s.worker.opts.Emulate != nil || s.worker.device == GPU && !s.worker.opts.Plain
+}
 
 // Launch runs a kernel over inputs, which it gets row-major. Only where CustomKernels.
 func (s *Scope) Launch(k *Kernel, l Launch, inputs ...Array) []Array {

@@ -79,6 +79,9 @@ func TestModelOnGPU(t *testing.T) {
 	}
 	for _, dir := range checkpoints(t) {
 		want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
+		plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
+		_, off := apart(plain, want)
+		t.Logf("%s: MLX's own ops on the GPU differ by %g", dir, off)
 		got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
 		agree(t, dir, got, want, checks)
 	}

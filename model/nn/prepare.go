@@ -8,13 +8,17 @@ import (
 	"reprise/mlx"
 )
 
-// A kernel's result may differ from the plain ops' by so much of its largest value: in float32 by the order of its sums,
+// tolerance is what a kernel's result may differ from the plain ops', of its largest value: in float32 by the order of its
+// sums, and on a GPU by what the plain ops' own products lack there, which have ten bits unless MLX_ENABLE_TF32=0;
 // elsewhere by the last step of the type.
-func toleranceOf(dtype mlx.Dtype) float64 {
-	if dtype == mlx.Float32 {
-		return 1e-5
+func tolerance(s *mlx.Scope, dtype mlx.Dtype) float64 {
+	switch {
+	case dtype != mlx.Float32:
+		return 1.0 / 64
+	case s.Device() == mlx.GPU:
+		return 1e-3
 	}
-	return 1.0 / 64
+	return 1e-5
 }
 
 // wave are values no two of which are alike, of that type.
@@ -38,14 +42,14 @@ func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
 	residual, y, factor := wave(s, dtype, 0.31, 1, 2, width), wave(s, dtype, 0.77, 1, 2, width), wave(s, dtype, 1.1, 2)
 	factor = s.Slice(factor, []int{1}, []int{2}, []int{1})
 	norm := &RMSNorm{W: wave(s, dtype, 0.13, width), Eps: 1e-6}
-	owner.VerifyKernel(normAddKernel, fmt.Sprintf("%d wide, %v", width, dtype), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+	owner.VerifyKernel(normAddKernel, fmt.Sprintf("%d wide, %v", width, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
 		return []mlx.Array{normAdd(s, residual, y, norm, factor), normAdd(s, residual, y, norm, mlx.Array{})}
 	}, func(s *mlx.Scope) []mlx.Array {
 		sum := s.Add(residual, norm.Forward(s, y))
 		return []mlx.Array{s.Multiply(sum, factor), sum}
 	})
 	a, b := s.Multiply(residual, s.Scalar(6, dtype)), y
-	owner.VerifyKernel(gateKernel, fmt.Sprintf("%v, %v", act, dtype), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+	owner.VerifyKernel(gateKernel, fmt.Sprintf("%v, %v", act, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
 		return []mlx.Array{gate(s, act, a, b)}
 	}, func(s *mlx.Scope) []mlx.Array {
 		return []mlx.Array{activatePlain(s, act, a, b)}
@@ -66,8 +70,8 @@ func (a *Attention) Prepare(owner *mlx.Scope, dtype mlx.Dtype, dim int) {
 	q, k, v := wave(s, dtype, 0.37, 1, T, a.Heads*dim), wave(s, dtype, 0.61, 1, T, kv*dim), wave(s, dtype, 0.43, 1, T, kv*dim)
 	place := mlx.New(s, []int32{offset, 0, 0}, 3)
 	shape := fmt.Sprintf("%d query and %d KV heads of %d, %d turn, %v", a.Heads, kv, dim, a.RoPE.Dims, dtype)
-	tolerance := max(toleranceOf(dtype), 1e-3) // MLX's angles are an exponential of a rounded logarithm
-	owner.VerifyKernel(placeKernel, shape, tolerance, func(s *mlx.Scope) []mlx.Array {
+	angles := max(tolerance(owner, dtype), 1e-3) // MLX's angles are an exponential of a rounded logarithm
+	owner.VerifyKernel(placeKernel, shape, angles, func(s *mlx.Scope) []mlx.Array {
 		out := a.place(s, q, k, v, place)
 		return out[:]
 	}, func(s *mlx.Scope) []mlx.Array {
@@ -95,7 +99,7 @@ func (a *Attention) verifyAttend(owner, s *mlx.Scope, dtype mlx.Dtype, dim int, 
 		}
 		place := mlx.New(s, []int32{0, from, int32(rows)}, 3)
 		verify := func(k *mlx.Kernel) {
-			owner.VerifyKernel(k, fmt.Sprintf("%s, %d rows", shape, rows), toleranceOf(dtype), func(s *mlx.Scope) []mlx.Array {
+			owner.VerifyKernel(k, fmt.Sprintf("%s, %d rows", shape, rows), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
 				return []mlx.Array{a.attend(s, query, slot, place)}
 			}, func(s *mlx.Scope) []mlx.Array {
 				cut := func(x mlx.Array) mlx.Array {

@@ -91,6 +91,8 @@ func TestModelOnGPU(t *testing.T) {
 	}
 	for _, dir := range checkpoints(t) {
 		want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
+		plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
+		t.Logf("%s: MLX's own ops on the GPU differ by %g", dir, apart(plain, want))
 		got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
 		for _, c := range checks {
 			if t.Logf("%+v", c); !c.On {

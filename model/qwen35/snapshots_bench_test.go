@@ -86,6 +86,7 @@ func writeSmall(s *mlx.Scope, dir string) error {
 func prefill(s *mlx.Scope, m model.Model, tokens, width, every int) (time.Duration, error) {
 	st := m.NewState()
 	defer st.Free()
+	st.Reserve(tokens)
 	ids := make([]int32, width)
 	var kept []state.Snapshot
 	defer func() {

@@ -42,6 +42,8 @@ beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "
 bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench peers --readme "$work/bench.json" > /dev/null; }
 # lookups: every case of the benchmark within 2 ms.
 lookups() { go test ./kvcache -run '^$' -bench Lookup -benchtime 2s | awk '{print} /ns\/op/ {n++; if ($3 > 2e6) slow=1} END {exit !n || slow}'; }
+# snapshots: what one every 256 tokens adds to a prefill of 8,192, within 3 %.
+snapshots() { go test ./model/qwen35 -run '^$' -bench Snapshots -benchtime 9x | awk '{print} /cost-%/ {n++; for (i = 2; i <= NF; i++) if ($i == "cost-%" && $(i-1) > 3) dear = 1} END {exit !n || dear}'; }
 loops() {
   local profile
   for profile in local 16gb-max-mlx-observability; do
@@ -81,9 +83,14 @@ wanted=("$@")
   line 2.8 "the same ids whatever the tiers hold; echoes splice; a long prompt costs its tail" go test -count=1 -v -run 'SentBack|SamePrompt|Echoes|Tail|RealVocabulary|Captured' ./server/engine ./server/prompt
   line 2.9 "a dropped call breaks its row" go test -count=1 -v -run 'DroppedCall' ./server/engine
   line 2.10 "a missing prefix is computed once" go test -count=1 -v -run 'Once|Vain' ./server/engine ./kvcache
+  line 3.1 "tiny checkpoints of every architecture against mlx-lm, transformers and numpy" go test -count=1 -v -run 'Tiny|BFloat16|Greedy' ./model/gemma3 ./model/gemma4 ./model/qwen35
+  line 3.2 "the gated delta net's forms against float64, 1 to 200 tokens, captures anywhere" go test -count=1 -v -run 'Forms|FusedRecurrence|Reuse|LayerParts/.*delta' ./model/qwen35 ./mlx
+  line 3.3 "snapshots every 256 tokens cost at most 3 % of prefill, 8,192 tokens, a small hybrid" snapshots
   line 3.6 "models inspect's bytes are those that a load holds, part by part; the layout and its tensors are mlx-lm's" go test -count=1 -v \
     -run 'HoldWhatInspectSays|HoldsWhatInspectSays|RealConfigs|MlxLm' ./model/synth ./model/hub/layout ./model/convert
   line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
+  line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
+  line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
 } > >(tee "$work/transcript") 2>&1

@@ -22,6 +22,8 @@ type Reuse struct {
 	Then     []int
 	// Trims is how many captures at least must also be reached by a trim, which has nothing to do with a snapshot.
 	Trims int
+	// Worker are the CPU worker's options.
+	Worker mlx.Options
 }
 
 // Run checks on a checkpoint:
@@ -33,7 +35,7 @@ type Reuse struct {
 //   - nothing is left behind, no array and no byte.
 func (r Reuse) Run(t *testing.T, dir string) {
 	t.Helper()
-	WithModel(t, dir, false, func(s *mlx.Scope, m model.Model) error {
+	WithModelOn(t, r.Worker, dir, false, func(s *mlx.Scope, m model.Model) error {
 		p := &player{s: s, m: m, calls: &calls{Model: m}}
 		rng := rand.New(rand.NewPCG(uint64(len(r.Widths)), 5))
 		ids, then := p.ids(rng, total(r.Widths)), p.ids(rng, total(r.Then))
