@@ -38,7 +38,7 @@ type Options struct {
 	Progress     func(done, total int64)
 	// Weights come from there instead of the checkpoint's files, which then need not be: made-up ones, to measure with.
 	Weights weights.Source
-	Logger       *slog.Logger
+	Logger  *slog.Logger
 }
 
 // Engine runs turns on one loaded model.
