@@ -14,14 +14,8 @@ import (
 // fn must not call t.Fatal: that would end the worker's goroutine. It returns an error, or calls t.Errorf.
 func OnWorker(t testing.TB, fn func(s *mlx.Scope) error) {
 	t.Helper()
-	With(t, mlx.Options{}, fn)
-}
-
-// With is OnWorker with options: mlx.Options{Plain: true} runs MLX's own ops, without the kernels.
-func With(t testing.TB, opts mlx.Options, fn func(s *mlx.Scope) error) {
-	t.Helper()
 	before := mlx.LiveArrays()
-	w, err := mlx.StartWith(mlx.CPU, opts)
+	w, err := mlx.Start(mlx.CPU)
 	if err != nil {
 		t.Fatal(err)
 	}

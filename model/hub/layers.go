@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 )
 
 // Layer kinds, as config.json's layer_types spells them.
@@ -31,6 +33,11 @@ type shape struct {
 	GlobalKVHeads int64 `json:"num_global_key_value_heads"`
 	KEqualsV      bool  `json:"attention_k_eq_v"`
 	SharedKV      int   `json:"num_kv_shared_layers"`
+	// transformers writes those sizes of full layers one by one.
+	PerLayer map[string]struct {
+		HeadDim int64 `json:"head_dim"`
+		KVHeads int64 `json:"num_key_value_heads"`
+	} `json:"per_layer_config"`
 
 	// Qwen 3.5: the gated delta net.
 	LinearKeyHeads   int64 `json:"linear_num_key_heads"`
@@ -146,22 +153,24 @@ func (s shape) layerKinds() []LayerKind {
 			k.TokenElements += 2 * s.KVHeads * s.HeadDim
 			k.WindowElements += 2 * s.KVHeads * s.HeadDim * s.Window
 		default:
-			k.TokenElements += 2 * s.fullKVHeads() * s.fullHeadDim()
+			dim, kv := s.fullHeads(i)
+			k.TokenElements += 2 * kv * dim
 		}
 	}
 	return kinds
 }
 
-func (s shape) fullHeadDim() int64 {
+// fullHeads are the head size and the number of KV heads of full layer i.
+func (s shape) fullHeads(i int) (dim, kv int64) {
+	dim, kv = s.HeadDim, s.KVHeads
+	if own, ok := s.PerLayer[strconv.Itoa(i)]; ok {
+		return cmp.Or(own.HeadDim, dim), cmp.Or(own.KVHeads, kv)
+	}
 	if s.GlobalHeadDim > 0 {
-		return s.GlobalHeadDim
+		dim = s.GlobalHeadDim
 	}
-	return s.HeadDim
-}
-
-func (s shape) fullKVHeads() int64 {
 	if s.KEqualsV && s.GlobalKVHeads > 0 {
-		return s.GlobalKVHeads
+		kv = s.GlobalKVHeads
 	}
-	return s.KVHeads
+	return dim, kv
 }

@@ -82,7 +82,7 @@ class Gemma4:
         few = c.get("num_global_key_value_heads") if c.get("attention_k_eq_v") else None
         return c["global_head_dim"], few or c["num_key_value_heads"]
 
-    def norm(self, x, path=None, eps=None):
+    def norm(self, x, path=None):
         y = x / np.sqrt(np.mean(x * x, -1, keepdims=True) + self.cfg["rms_norm_eps"])
         return y if path is None else y * self.w[path]
 

@@ -64,7 +64,7 @@ func TestATensorForEachExpert(t *testing.T) {
 			}
 		}
 	})
-	probetest.Parity(t, dir, false, tolerance("tiny-moe-raw"))
+	probetest.Parity(t, dir, false, toleranceOf("tiny-moe-raw"))
 }
 
 // A raw text-only checkpoint has no language_model in its names, whatever its model_type.
@@ -82,7 +82,7 @@ func TestModelTypesAndTextOnlyNames(t *testing.T) {
 			}
 		})
 		flatten(t, to, types[1])
-		probetest.Parity(t, to, false, tolerance(dir))
+		probetest.Parity(t, to, false, toleranceOf(dir))
 		probetest.WithModel(t, to, false, func(s *mlx.Scope, m model.Model) error {
 			if got := m.Info().ModelType; got != types[1] {
 				t.Errorf("%s is %s", types[1], got)

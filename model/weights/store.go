@@ -94,6 +94,14 @@ func (st *Store) Has(name string) bool { return st.tensors[name].Valid() }
 // Bytes is what the weights taken so far hold in memory.
 func (st *Store) Bytes() int64 { return st.bytes }
 
+// Shape is that of a tensor which nobody took yet, nil where there is none.
+func (st *Store) Shape(name string) []int {
+	if !st.Has(name) {
+		return nil
+	}
+	return st.tensors[name].Shape()
+}
+
 // Rename gives tensors the names that the architecture asks for; an empty result drops the tensor.
 func (st *Store) Rename(rule func(name string) string) {
 	renamed := make(map[string]mlx.Array, len(st.tensors))
@@ -128,9 +136,6 @@ func partOf(name string) string {
 	part, _, _ := strings.Cut(name, ".")
 	return part
 }
-
-// Shape is the shape of a tensor that nobody took yet, nil when there is none: what tells one layout from another.
-func (st *Store) Shape(name string) []int { return st.tensors[name].Shape() }
 
 // Change puts what change makes of a tensor in its place, if it is there: nothing is read before it is taken.
 func (st *Store) Change(name string, change func(s *mlx.Scope, a mlx.Array) mlx.Array) {

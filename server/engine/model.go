@@ -129,6 +129,9 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	if err := m.fit(opts, e.worker.Device()); err != nil {
 		return nil, err
 	}
+	for part, bytes := range m.Info().Unused {
+		e.opts.Logger.Info("left in the checkpoint's files: no text needs it", "model", m.Name, "part", part, "bytes", bytes)
+	}
 	m.LoadTime = time.Since(start)
 	mlx.ReleaseHeap()
 	debug.FreeOSMemory()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -204,6 +205,21 @@ func TestSuppressedTokensAreNotSampled(t *testing.T) {
 	without := open(t, tiny(t, checkpoint, chosen, 90, 1_000_000)).ask(ids, 12)
 	if len(without.IDs) == 0 || slices.Contains(without.IDs, chosen) {
 		t.Errorf("%v with %d suppressed; without: %v", without.IDs, chosen, plain.IDs)
+	}
+}
+
+// Parts of a checkpoint that text has no use for are named when it is loaded.
+func TestUnusedPartsAreNamed(t *testing.T) {
+	var log strings.Builder
+	e, err := Open(context.Background(), Options{Model: tiny(t, "gemma4/testdata/tiny-q4"), Device: mlx.CPU, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for _, part := range []string{"part=vision_tower bytes=96", "part=embed_vision bytes=48"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("%q is not in %q", part, log.String())
+		}
 	}
 }
 
