@@ -33,6 +33,8 @@ type Report struct {
 	Bytes         int64   `json:"bytes"`
 	SourceBytes   int64   `json:"source_bytes"`
 	BitsPerWeight float64 `json:"bits_per_weight"`
+	// Dropped are the bytes of the source's tensors that conversions leave out, by hub's component names.
+	Dropped map[string]int64 `json:"dropped_bytes,omitempty"`
 }
 
 // plan is what is decided before the first byte is written.
@@ -40,6 +42,7 @@ type plan struct {
 	config  *hub.Config
 	layout  *layout.Layout
 	sources map[string]source
+	dropped map[string]int64
 	rules   Rules
 	dtype   safetensors.DType // what floats are cast to; "": as they are
 }
@@ -55,7 +58,7 @@ func Quantize(ctx context.Context, w *mlx.Worker, src, dir string, o Options) (*
 		return nil, err
 	}
 	defer stage.Abort()
-	report := &Report{Dir: dir}
+	report := &Report{Dir: dir, Dropped: p.dropped}
 	if err := p.write(ctx, w, stage, o.Progress, report); err != nil {
 		return nil, err
 	}
@@ -84,14 +87,15 @@ func prepare(src string, rules Rules) (*plan, error) {
 	if pattern := rules.unmatched(l); pattern != "" {
 		return nil, fmt.Errorf("--override %s: no module of this model has such a path; one is %s", pattern, l.Tensors[0].Module())
 	}
-	found, left, err := sources(c, l, weights)
+	found, err := sources(c, l, weights)
 	if err != nil {
 		return nil, err
 	}
-	if len(left) > 0 {
-		return nil, fmt.Errorf("%s: %d tensors have no place in this architecture, %s among them", src, len(left), left[0])
+	dropped, err := rest(l, weights, found)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", src, err)
 	}
-	return &plan{config: c, layout: l, sources: found, rules: rules, dtype: castTo(c)}, nil
+	return &plan{config: c, layout: l, sources: found, dropped: dropped, rules: rules, dtype: castTo(c)}, nil
 }
 
 // castTo is the type that mlx-lm casts floats to: torch_dtype's, or that of text_config.

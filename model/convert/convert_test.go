@@ -399,6 +399,48 @@ func edit(t *testing.T, dir, old, replaced string) {
 	}
 }
 
+// What mlx-lm drops is dropped and said; anything else that has no place is an error.
+func TestTowersAreLeftOut(t *testing.T) {
+	src := cases[1].source(t)
+	add := func(name string) {
+		w, err := safetensors.Create(filepath.Join(src, "model-2.safetensors"), []safetensors.Spec{{Name: name, DType: safetensors.F32, Shape: []int64{25}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tw, err := w.Tensor(name)
+		if err == nil {
+			_, err = tw.Write(make([]byte, 100))
+		}
+		if err := errors.Join(err, w.Commit()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("model.vision_tower.encoder.layers.0.mlp.up_proj.weight")
+	if _, report := quantize(t, src, cases[1].rules); len(report.Dropped) != 1 || report.Dropped["vision"] != 100 {
+		t.Errorf("%+v", report)
+	}
+	add("model.language_model.layers.0.surprise.weight")
+	if _, err := Quantize(context.Background(), worker(t), src, filepath.Join(t.TempDir(), "out"), Options{Rules: cases[1].rules}); err == nil || !strings.Contains(err.Error(), "surprise") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Tensors of 33 MB pass in blocks: what MLX holds depends on those alone.
+func TestMemoryIsBounded(t *testing.T) {
+	c := cases[2]
+	c.config = strings.NewReplacer(`"vocab_size": 200`, `"vocab_size": 131072`).Replace(c.config)
+	src := c.source(t)
+	mlx.ClearCache()
+	before := mlx.ReadMemory().Active
+	mlx.ResetPeak()
+	_, report := quantize(t, src, c.rules)
+	peak := mlx.ReadMemory().Peak - before
+	t.Logf("%.1f MB, MLX's peak %.1f MB", float64(report.SourceBytes)/1e6, float64(peak)/1e6)
+	if report.SourceBytes < 60e6 || peak > 50*blockBytes {
+		t.Errorf("%d bytes quantized with a peak of %d", report.SourceBytes, peak)
+	}
+}
+
 func TestAnInterruptedRunLeavesNothing(t *testing.T) {
 	src := cases[2].source(t)
 	parent := t.TempDir()

@@ -19,28 +19,39 @@ type source struct {
 	plusOne              bool // 1 is added: published norms of Qwen 3.5
 }
 
-// sources finds every tensor of the layout. What is missing, of another shape or no float is an error that names it; the
-// second result are the tensors that no module takes, but for those that every conversion drops.
-func sources(c *hub.Config, l *layout.Layout, w *hub.Weights) (map[string]source, []string, error) {
+// sources finds every tensor of the layout. What is missing, of another shape or no float is an error that names it.
+func sources(c *hub.Config, l *layout.Layout, w *hub.Weights) (map[string]source, error) {
 	found := map[string]source{}
-	taken := map[string]bool{}
 	shift := unshifted(w)
 	for _, t := range l.Tensors {
 		src, err := sourceOf(c, t, w)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		src.plusOne = shift && shiftedNorm(t)
 		found[t.Name] = src
+	}
+	return found, nil
+}
+
+// rest sums up the tensors that no module takes, by component. One that not every conversion drops is an error that
+// names it.
+func rest(l *layout.Layout, w *hub.Weights, found map[string]source) (map[string]int64, error) {
+	taken := map[string]bool{}
+	for _, src := range found {
 		taken[src.Name] = true
 	}
-	var left []string
+	bytes := map[string]int64{}
 	for _, t := range w.Tensors {
-		if !taken[t.Name] && !dropped(t.Name, l) {
-			left = append(left, t.Name)
+		if taken[t.Name] {
+			continue
 		}
+		if !dropped(t.Name, l) {
+			return nil, fmt.Errorf("tensor %s has no place in this architecture", t.Name)
+		}
+		bytes[hub.ComponentOf(t.Name)] += t.Bytes
 	}
-	return found, left, nil
+	return bytes, nil
 }
 
 // dropped says whether conversions leave the tensor out: towers, multi-token prediction, keys and values of layers that

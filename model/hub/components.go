@@ -53,9 +53,9 @@ func ComponentOf(name string) string {
 	return "other"
 }
 
-// staysFloat32 are the ends of the names of what is held in float32 whatever the compute dtype: the gated delta net's own
-// floats.
-var staysFloat32 = []string{".conv1d.weight", ".A_log", ".dt_bias", ".linear_attn.norm.weight"}
+// staysFloat32 are the ends of the names of what is held in float32 whatever the compute dtype: the gated delta net's and
+// routers' own floats.
+var staysFloat32 = []string{".conv1d.weight", ".A_log", ".dt_bias", ".linear_attn.norm.weight", ".router.per_expert_scale"}
 
 // held is what a GPU holds of t.
 func (s shape) held(t Tensor) int64 {

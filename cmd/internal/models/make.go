@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"reprise/cmd/internal/console"
@@ -44,9 +46,12 @@ func Quantize(ctx context.Context, o QuantizeOptions) (*convert.Report, error) {
 
 // WriteQuantized prints the report for a terminal.
 func WriteQuantized(out io.Writer, r *convert.Report) error {
-	_, err := fmt.Fprintf(out, "wrote %s: %s in place of %s, %.2f bits a weight; %d modules quantized, %d tensors left as they are\n",
+	fmt.Fprintf(out, "wrote %s: %s in place of %s, %.2f bits a weight; %d modules quantized, %d tensors left as they are\n",
 		r.Dir, console.Bytes(r.Bytes), console.Bytes(r.SourceBytes), r.BitsPerWeight, r.Modules, r.Left)
-	return err
+	for _, part := range slices.Sorted(maps.Keys(r.Dropped)) {
+		fmt.Fprintf(out, "left out: %s, %s\n", part, console.Bytes(r.Dropped[part]))
+	}
+	return nil
 }
 
 // SynthOptions say what to make up.
