@@ -1,6 +1,7 @@
 package gemma4_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -78,11 +79,13 @@ func TestModelOnGPU(t *testing.T) {
 		t.Skip("no GPU")
 	}
 	for _, dir := range checkpoints(t) {
-		want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
-		plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
-		_, off := apart(plain, want)
-		t.Logf("%s: MLX's own ops on the GPU differ by %g", dir, off)
-		got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
-		agree(t, dir, got, want, checks)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
+			plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
+			_, off := apart(plain, want)
+			t.Logf("MLX's own ops on the GPU differ by %g", off)
+			got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
+			agree(t, dir, got, want, checks)
+		})
 	}
 }

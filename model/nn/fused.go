@@ -36,7 +36,7 @@ func gate(s *mlx.Scope, act mlx.Gate, a, b mlx.Array) mlx.Array {
 	}
 	n := a.Size()
 	return s.Launch(gateKernel, mlx.Launch{
-		Grid: [3]int{32, (n + 255) / 256 * 8, 1}, Group: [3]int{32, 8, 1},
+		Grid: [3]int{32 * ((n + 255) / 256), 8, 1}, Group: [3]int{32, 8, 1},
 		Template: []mlx.TemplateArg{{Name: "X", Dtype: a.Dtype()}, {Name: "SIZE", Int: n}, {Name: "GELU", Int: gelu}},
 		Outputs:  []mlx.Spec{{Shape: a.Shape(), Dtype: a.Dtype()}},
 	}, a, b)[0]

@@ -31,13 +31,14 @@ var normAddKernel = &mlx.Kernel{
 `,
 }
 
-// gateKernel is act(a)·b, GELU in its tanh form or SiLU. Grid: 32, elements by 256 in eights, 1.
+// gateKernel is act(a)·b, GELU in its tanh form or SiLU. Grid: elements by 256 in groups of (32, 8): the
+// first axis, because CUDA has room for 65,535 groups only in the others.
 var gateKernel = &mlx.Kernel{
 	Name:    "reprise_gate",
 	Inputs:  []string{"a", "b"},
 	Outputs: []string{"out"},
 	Body: `
-  const int i = (threadgroup_position_in_grid.y * 8 + thread_position_in_threadgroup.y) * 32 + thread_position_in_threadgroup.x;
+  const int i = (threadgroup_position_in_grid.x * 8 + thread_position_in_threadgroup.y) * 32 + thread_position_in_threadgroup.x;
   if (i < SIZE) {
     const float x = float(a[i]);
     const float act = GELU ? 0.5f * x * (1 + tanh_of(0.7978845608028654f * (x + 0.044715f * x * x * x))) : x / (1 + exp_of(-x));

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,18 +91,20 @@ func TestModelOnGPU(t *testing.T) {
 		t.Skip("no GPU")
 	}
 	for _, dir := range checkpoints(t) {
-		want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
-		plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
-		t.Logf("%s: MLX's own ops on the GPU differ by %g", dir, apart(plain, want))
-		got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
-		for _, c := range checks {
-			if t.Logf("%+v", c); !c.On {
-				t.Errorf("%s: %+v", dir, c)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			want, _ := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
+			plain, _ := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{Plain: true})
+			t.Logf("MLX's own ops on the GPU differ by %g", apart(plain, want))
+			got, checks := logits(t, mlx.GPU, dir, mlx.Float32, mlx.Options{})
+			for _, c := range checks {
+				if t.Logf("%+v", c); !c.On {
+					t.Errorf("%+v", c)
+				}
 			}
-		}
-		if off := apart(got, want); !(off <= toleranceOf(dir)) {
-			t.Errorf("%s: logits differ by %g", dir, off)
-		}
+			if off := apart(got, want); !(off <= toleranceOf(dir)) {
+				t.Errorf("logits differ by %g", off)
+			}
+		})
 	}
 }
 
