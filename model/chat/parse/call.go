@@ -7,14 +7,15 @@ import (
 
 // pending is the call under way.
 type pending struct {
-	index  int // in Message.Calls; that of the next one until it has a name
-	named  bool
-	bare   bool // its marker was left out
-	done   bool // its arguments are complete; only its closing is missing
-	schema schema
-	names  map[string]bool // of the parameters so far
-	stream bool            // a text is being given out as it comes
-	before around          // the text that its marker ended
+	index   int // in Message.Calls; that of the next one until it has a name
+	named   bool
+	bare    bool // its marker was left out
+	done    bool // its arguments are complete; only its closing is missing
+	schema  schema
+	names   map[string]bool // of the parameters so far
+	stream  bool            // a text is being given out as it comes
+	garbage bool            // text stood where a parameter was due
+	before  around          // the text that its marker ended
 
 	// The parameter under way.
 	key   string
@@ -64,6 +65,7 @@ func (p *Parser) name(name string) {
 	c := p.call
 	c.named = true
 	p.msg.Calls = append(p.msg.Calls, Call{Name: name})
+	p.json = append(p.json, nil)
 	p.emit(Event{Kind: CallStart, Call: c.index, Name: name})
 	var known bool
 	if p.place == inReasoning {
@@ -92,7 +94,7 @@ func goodName(name string) bool {
 // arguments adds to the JSON of the call's arguments.
 func (p *Parser) arguments(text string) {
 	c := p.call
-	p.msg.Calls[c.index].Arguments += text
+	p.json[c.index] = append(p.json[c.index], text...)
 	p.emit(Event{Kind: CallArguments, Call: c.index, Text: text})
 }
 

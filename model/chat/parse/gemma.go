@@ -200,9 +200,6 @@ func (p *Parser) gemmaText() bool {
 		}
 		return false
 	}
-	if flaw != "" {
-		p.note(flaw, "%s", p.call.key)
-	}
 	text := p.buf[:end]
 	if stream {
 		p.endPiece(text)
@@ -212,6 +209,7 @@ func (p *Parser) gemmaText() bool {
 	}
 	p.take(next)
 	if flaw == StringUnclosed { // the brace that it took for its own is the arguments'
+		p.note(flaw, "%s", p.call.key)
 		p.endCall()
 		p.state = (*Parser).gemmaEnd
 	}

@@ -27,6 +27,7 @@ type Parser struct {
 	events []Event
 	msg    Message
 	texts  [2]bytes.Buffer // reasoning, content
+	json   [][]byte        // the calls' arguments
 }
 
 // around is where in a stretch of text the parser is.
@@ -99,6 +100,9 @@ func (p *Parser) Message() Message {
 	m := p.msg
 	m.Reasoning, m.Content = p.texts[Reasoning].String(), p.texts[Content].String()
 	m.Calls, m.Repairs = slices.Clone(m.Calls), slices.Clone(m.Repairs)
+	for i := range m.Calls {
+		m.Calls[i].Arguments = string(p.json[i])
+	}
 	return m
 }
 

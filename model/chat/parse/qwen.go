@@ -115,12 +115,13 @@ func (p *Parser) qwenParameter() bool {
 		p.endCall()
 		p.take(n)
 		p.state = (*Parser).qwenEnd
-	case c == '{' && len(p.call.names) == 0:
+	case c == '{' && len(p.call.names) == 0 && !p.call.garbage:
 		p.take(n)
 		p.call.scan = scanner{}
 		p.state = (*Parser).qwenJSON
 	default:
 		p.note(CallGarbage, "")
+		p.call.garbage = true
 		next := 1
 		for next < len(rest) && rest[next] != '<' && !isMark(rest[next]) {
 			next++
@@ -202,14 +203,14 @@ func (p *Parser) qwenValue() bool {
 		}
 		return false
 	}
-	if flaw != "" {
-		p.note(flaw, "%s", c.key)
-	}
 	text := bytes.TrimSuffix(p.buf[:end], []byte("\n"))
 	if stream {
 		p.endPiece(text)
 	} else {
 		p.value(c.key, p.coercer().text(asText(text, p.d.spelled), c.want))
+	}
+	if flaw != "" {
+		p.note(flaw, "%s", c.key)
 	}
 	p.take(next)
 	p.state = (*Parser).qwenParameter

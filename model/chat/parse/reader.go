@@ -147,10 +147,11 @@ func (r *reader) object() node {
 	defer func() { r.depth-- }()
 	for {
 		r.separators()
-		switch r.next() {
-		case 0:
+		if r.i == len(r.b) {
 			r.broken(CallUnclosed)
 			return out
+		}
+		switch r.next() {
 		case '}':
 			r.i++
 			return out
@@ -198,10 +199,11 @@ func (r *reader) list() node {
 	defer func() { r.depth-- }()
 	for {
 		r.separators()
-		switch r.next() {
-		case 0:
+		if r.i == len(r.b) {
 			r.broken(CallUnclosed)
 			return out
+		}
+		switch r.next() {
 		case ']':
 			r.i++
 			return out
