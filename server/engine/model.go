@@ -16,6 +16,7 @@ import (
 	"reprise/model"
 	"reprise/model/arch"
 	"reprise/model/chat"
+	"reprise/model/chat/parse"
 	"reprise/model/hub"
 	"reprise/model/tokenizer"
 	"reprise/server/prompt"
@@ -39,6 +40,7 @@ type Model struct {
 	Fingerprint      string
 
 	net       model.Model
+	dialect   *parse.Dialect // nil: answers are plain text
 	assembler prompt.Assembler
 	eos       []int32
 	grid      int
@@ -135,6 +137,9 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 	}
 	m.grid = gridStep(d, info.Bytes)
 	m.eos = m.Tokenizer.EOS()
+	if m.Template != nil {
+		m.dialect = parse.For(m.Template.Source(), m.Tokenizer)
+	}
 	if len(m.eos) == 0 {
 		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"reprise/model/chat/parse"
 	"reprise/model/tokenizer"
 )
 
@@ -113,8 +114,8 @@ func checkPieces(t *testing.T, pieces, stops []string, want string, stopped bool
 	if !a.stopped {
 		out.WriteString(a.release("", true))
 	}
-	if out.String() != want || a.text.String() != want || a.stopped != stopped {
-		t.Fatalf("in pieces %q: delivered %q, kept %q, stopped %v; want %q, %v", pieces, out.String(), a.text.String(), a.stopped, want, stopped)
+	if out.String() != want || a.stopped != stopped {
+		t.Fatalf("in pieces %q: delivered %q, stopped %v; want %q, %v", pieces, out.String(), a.stopped, want, stopped)
 	}
 }
 
@@ -142,7 +143,7 @@ func TestAnswerDeliversWholeCharacters(t *testing.T) {
 		a := newAnswer(tok, c.stops)
 		var out strings.Builder
 		for _, id := range ids {
-			piece := a.push(id)
+			piece := contents(a.push(id))
 			if !utf8.ValidString(piece) {
 				t.Errorf("%q: the piece %q is no UTF-8", c.text, piece)
 			}
@@ -150,7 +151,7 @@ func TestAnswerDeliversWholeCharacters(t *testing.T) {
 				break
 			}
 		}
-		out.WriteString(a.flush())
+		out.WriteString(contents(a.flush(true)))
 		if want, stopped := truncated(c.text, c.stops); out.String() != want || a.text.String() != want || a.stopped != stopped {
 			t.Errorf("%q with stops %q: delivered %q, kept %q, stopped %v; want %q, %v", c.text, c.stops, out.String(), a.text.String(), a.stopped, want, stopped)
 		}
@@ -171,11 +172,18 @@ func TestAnswerCutInsideACharacter(t *testing.T) {
 	a := newAnswer(tok, nil)
 	out := ""
 	for _, id := range ids[:len(ids)-1] {
-		out += a.push(id)
+		out += contents(a.push(id))
 	}
-	if out += a.flush(); out != "a\uFFFD" || a.text.String() != out {
+	if out += contents(a.flush(true)); out != "a\uFFFD" || a.text.String() != out {
 		t.Errorf("delivered %q, kept %q", out, a.text.String())
 	}
+}
+
+// contents joins the text of events.
+func contents(events []parse.Event) string {
+	var ev Event
+	ev.add(events)
+	return ev.Text
 }
 
 func engineTokenizer(t *testing.T) *tokenizer.Tokenizer {

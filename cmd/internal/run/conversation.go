@@ -88,7 +88,7 @@ func (c *Conversation) Say(ctx context.Context, text string, emit func(engine.Ev
 	res, err := c.turner.Turn(ctx, req, emit)
 	if err == nil || errors.Is(err, context.Canceled) && res.Text != "" {
 		c.text = text + res.Text
-		c.messages = append(said, chat.NewMessage("assistant", res.Text))
+		c.messages = append(said, res.Message(func(int) string { return "" }))
 	}
 	return res, err
 }
