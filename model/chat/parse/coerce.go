@@ -42,9 +42,6 @@ func (c coercer) text(text string, want schema) node {
 	if n, ok := chosen(text, want.choices()); ok {
 		return n
 	}
-	if types == isText {
-		return textNode(text)
-	}
 	if n, ok := c.read(text, types); ok {
 		return c.inner(n, want)
 	}
