@@ -2,6 +2,7 @@
 
     python3 make_corpus.py                    writes corpus.json
     python3 make_corpus.py --oracle           also compares the well-formed calls with mlx-lm's own parsers (model/parity/setup.sh's python)
+    --out DIR                                 writes it there
 
 Expected values are written by hand. ORACLE marks what mlx_lm 0.32.2 is asked about too; where it says something else the
 case says why: its parsers see one call's text at a time, know no damage, and type by other rules.
@@ -344,13 +345,14 @@ def main():
     qwen_cases()
     names = [(c["dialect"], c["name"]) for c in CASES]
     assert len(names) == len(set(names)), "two cases of one name"
-    out = []
+    cases = []
     for c in CASES:
         keep = {k: c[k] for k in ("name", "dialect", "tools", "thinking", "ended", "truncated")}
         keep["markers_as_text"] = c["text"] and c["dialect"] == "qwen3.6"
-        out.append({**keep, "pieces": pieces(c["raw"], c["dialect"]), "want": c["want"], "repairs": c["repairs"]})
-    body = ",\n".join("  " + json.dumps(c, ensure_ascii=True) for c in out)
-    (HERE / "corpus.json").write_text(
+        cases.append({**keep, "pieces": pieces(c["raw"], c["dialect"]), "want": c["want"], "repairs": c["repairs"]})
+    body = ",\n".join("  " + json.dumps(c, ensure_ascii=True) for c in cases)
+    out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1]) if "--out" in sys.argv else HERE
+    (out / "corpus.json").write_text(
         '{"vocabularies": %s,\n "tools": %s,\n "cases": [\n%s\n]}\n' % (json.dumps(VOCABULARIES), json.dumps(TOOLS), body), encoding="utf-8")
     print(len(CASES), "cases,", sum(1 for c in CASES if c["repairs"]), "of them malformed")
     if "--oracle" in sys.argv:
