@@ -20,6 +20,7 @@ type agent struct {
 	t        *testing.T
 	url      string
 	stream   bool
+	limit    int // max_tokens; 0: as much as fits
 	messages []map[string]any
 }
 
@@ -71,10 +72,16 @@ func (a *agent) ask(says string) reply {
 		a.t.Fatal(err)
 	}
 	engine.Say(e, ids)
-	body, err := json.Marshal(map[string]any{
+	defer engine.Say(e, nil) // what a limit left of it
+	fields := map[string]any{
 		"model": e.Model().Name, "messages": a.messages, "tools": json.RawMessage(agentTools), "tool_choice": "auto", "enable_thinking": true,
 		"temperature": 0, "stream": a.stream, "reprise": map[string]any{"ledger": true, "ids": true},
-	})
+	}
+	if a.limit > 0 {
+		fields["max_tokens"] = a.limit
+		ids = ids[:a.limit]
+	}
+	body, err := json.Marshal(fields)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -226,6 +233,27 @@ func TestAgentLoop(t *testing.T) {
 				t.Errorf("the third answer is %+v", third)
 			}
 		})
+	}
+}
+
+// TestCutOffInACall: an answer that the limit cuts within a call has finish_reason length and arguments that are JSON; half a
+// call is not put back.
+func TestCutOffInACall(t *testing.T) {
+	s, err := api.NewServer(api.Options{Engine: engine.Real()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s.Handler())
+	defer srv.Close()
+	a := &agent{t: t, url: srv.URL, stream: true, messages: []map[string]any{{"role": "user", "content": "Write it."}}, limit: 14}
+	first := a.ask(`<|tool_call>call:exec{command:<|"|>echo a, b, c, d, e, f, g, h, i, j, k<|"|>}<tool_call|><|tool_response>`)
+	if first.Finish != "length" || len(first.Calls) != 1 || !strings.HasPrefix(*first.Calls[0].Function.Arguments, `{"command":"echo a`) || !json.Valid([]byte(*first.Calls[0].Function.Arguments)) {
+		t.Fatalf("the answer is %+v", first)
+	}
+	a.limit = 0
+	a.echo(first, "nothing")
+	if second := a.ask("Again.<turn|>"); second.Row.Spliced != 0 || second.Finish != "stop" {
+		t.Errorf("%d tokens of half a call were put back", second.Row.Spliced)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"reprise/model/chat"
 	"reprise/model/chat/parse"
 	"reprise/model/tokenizer"
+	"reprise/server/prompt"
 )
 
 // truncated is the definition: the text up to the stop text that is complete first; of those that end at the
@@ -176,6 +178,44 @@ func TestAnswerCutInsideACharacter(t *testing.T) {
 	}
 	if out += contents(a.flush(true)); out != "a\uFFFD" || a.text.String() != out {
 		t.Errorf("delivered %q, kept %q", out, a.text.String())
+	}
+}
+
+// TestStopTextsAndCalls: a stop text is looked for in calls too, where it cuts the call off, and does not reach across a
+// marker.
+func TestStopTextsAndCalls(t *testing.T) {
+	tools, err := chat.DecodeOrdered([]byte(`{"function": {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		raw, stop, content, arguments string
+		stopped                       bool
+	}{
+		{`a##<|tool_call>call:f{a:<|"|>#b<|"|>}<tool_call|>`, "###", "a##", `{"a":"#b"}`, false},
+		{`a<|tool_call>call:f{a:<|"|>b###c<|"|>}<tool_call|>`, "###", "a", `{"a":"b"}`, true},
+		{`a###<|tool_call>call:f{}<tool_call|>`, "###", "a", "", true},
+	} {
+		ids, err := engineTokenizer(t).Encode(c.raw, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn := &turn{model: real.model, prompt: &prompt.Prompt{}, req: Request{Stop: []string{c.stop}, Prompt: prompt.Input{Messages: []chat.Message{}, Tools: []chat.Value{tools}}}}
+		a := turn.newAnswer()
+		for _, id := range ids {
+			if a.push(id); a.stopped {
+				break
+			}
+		}
+		a.flush(false)
+		m := a.message()
+		arguments := ""
+		if len(m.Calls) == 1 {
+			arguments = m.Calls[0].Arguments
+		}
+		if m.Content != c.content || arguments != c.arguments || a.stopped != c.stopped || m.Truncated != (c.stopped && arguments != "") {
+			t.Errorf("%s: %+v, stopped %v", c.raw, m, a.stopped)
+		}
 	}
 }
 

@@ -20,7 +20,9 @@ type coercer struct {
 var kindNames = []struct {
 	kind typeSet
 	name string
-}{{isText, "string"}, {isInt | isNumber, "number"}, {isInt, "integer"}, {isBool, "boolean"}, {isNull, "null"}, {isList, "array"}, {isObject, "object"}}
+}{
+	{isText, "string"}, {isInt | isNumber, "number"}, {isInt, "integer"}, {isBool, "boolean"}, {isNull, "null"}, {isList, "array"}, {isObject, "object"},
+}
 
 func (t typeSet) String() string {
 	var names []string
