@@ -18,12 +18,13 @@ type pending struct {
 	before  around          // the text that its marker ended
 
 	// The parameter under way.
-	key   string
-	want  schema
-	scan  scanner
-	at    int  // how far the buffer was looked through
-	first bool // nothing of the value was read
-	line  bool // the buffer begins a line
+	key    string
+	want   schema
+	scan   scanner
+	at     int  // how far the buffer was looked through
+	looked int  // how far behind the marker at which it waits
+	first  bool // Qwen: nothing of the value was read; Gemma: its first word was
+	line   bool // the buffer begins a line
 }
 
 // maxName is how long the name of a function or parameter may be, in bytes.

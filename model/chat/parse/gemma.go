@@ -156,7 +156,7 @@ func (p *Parser) gemmaQuotedKey() bool {
 func (p *Parser) gemmaColon(key string, n int) {
 	c := p.call
 	c.key, c.want = key, c.schema.property(key)
-	c.at, c.scan = 0, scanner{}
+	c.at, c.first, c.scan = 0, false, scanner{}
 	p.take(n)
 	p.state = (*Parser).gemmaValue
 }

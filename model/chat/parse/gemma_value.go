@@ -155,9 +155,10 @@ func (p *Parser) gemmaString() bool {
 // gemmaBare reads a value without quotes. A number or a word ends at its comma or brace. A text that lost its quotes is
 // read when the next marker is there: if that is a quote with no place to open anything, it closes this text.
 func (p *Parser) gemmaBare() bool {
-	b := p.buf
-	at := indexMark(b)
-	if end := bytes.IndexAny(b[:at], ",}"); end >= 0 {
+	b, c := p.buf, p.call
+	at := c.at + indexMark(b[c.at:])
+	if end := bytes.IndexAny(b[:at], ",}"); end >= 0 && !c.first {
+		c.first = true // what is no number by now will not become one
 		word := strings.TrimSpace(string(b[:end]))
 		v, ok := literal(word)
 		if word == "" {
@@ -171,6 +172,7 @@ func (p *Parser) gemmaBare() bool {
 		}
 	}
 	if at == len(b) && !p.last {
+		c.at = at
 		return false
 	}
 	region := b[:at]

@@ -164,9 +164,14 @@ func (p *Parser) qwenShut(rest []byte) verdict {
 		return waits
 	case n == len(rest), isMark(rest[n]):
 		return ends
-	case bytes.Contains(rest, []byte(parameterShut)):
+	}
+	c := p.call
+	from := max(0, min(c.looked, len(rest))-len(parameterShut))
+	if c.looked = len(rest); bytes.Contains(rest[from:], []byte(parameterShut)) {
+		c.looked = 0
 		return isLiteral
-	case p.last:
+	}
+	if p.last {
 		return ends
 	}
 	return waits
