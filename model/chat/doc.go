@@ -6,6 +6,8 @@
 // of transformers' apply_chat_template around them. The template language is
 // package jinja's. It must not know token ids, HTTP, sessions or the cache.
 //
+// Package parse goes the other way: what a model generates becomes a message.
+//
 // Invariants:
 //
 //  1. The text equals what transformers 5.23 renders from the same input, byte

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +92,80 @@ func pythonClass(class string) string {
 		return "TemplateSyntaxError"
 	}
 	return class
+}
+
+// kinds are the things that both templates must have been tried with; each tells whether a request has it.
+var kinds = map[string]func(raw string, in Input) bool{
+	"tools": func(_ string, in Input) bool { return len(in.Tools) > 0 },
+	"parallel calls": func(_ string, in Input) bool {
+		return anyMessage(in, func(m Message) bool { return listLen(m, "tool_calls") > 1 })
+	},
+	"results": func(_ string, in Input) bool {
+		return anyMessage(in, func(m Message) bool { return m.Role() == "tool" })
+	},
+	"thinking on":  func(_ string, in Input) bool { return in.EnableThinking != nil && *in.EnableThinking },
+	"thinking off": func(_ string, in Input) bool { return in.EnableThinking != nil && !*in.EnableThinking },
+	"unicode": func(raw string, _ Input) bool {
+		return strings.ContainsFunc(raw, func(r rune) bool { return r > 0x7f })
+	},
+	"escaped unicode": func(raw string, _ Input) bool { return strings.Contains(raw, `\u`) },
+	"reasoning": func(_ string, in Input) bool {
+		return anyMessage(in, func(m Message) bool { _, ok := reasoningOf(m.dict); return ok })
+	},
+	"preserve thinking": func(_ string, in Input) bool {
+		if in.Extra == nil {
+			return false
+		}
+		v, _ := in.Extra.Get("preserve_thinking")
+		return v == true
+	},
+}
+
+func anyMessage(in Input, has func(Message) bool) bool { return slices.ContainsFunc(in.Messages, has) }
+
+func listLen(m Message, key string) int {
+	v, _ := m.Get(key)
+	if l, ok := v.(*jinja.List); ok {
+		return len(l.Items)
+	}
+	return 0
+}
+
+// TestConversationsCoverEachKind: of each kind Python rendered 40 conversations, the two templates together, to a text.
+func TestConversationsCoverEachKind(t *testing.T) {
+	count := map[string]int{}
+	for _, c := range loadVectors(t).Conversations {
+		in := inputOf(t, []byte(c.Request))
+		for kind, has := range kinds {
+			for _, name := range BuiltinNames() {
+				if c.Want[name].Text != nil && has(c.Request, in) {
+					count[kind]++
+				}
+			}
+		}
+	}
+	for kind := range kinds {
+		if count[kind] < 40 {
+			t.Errorf("%s: %d", kind, count[kind])
+		}
+	}
+}
+
+// TestTemplatesAreThePublishedOnes compares what is built in with the project's reference material, byte for byte.
+func TestTemplatesAreThePublishedOnes(t *testing.T) {
+	for file, built := range map[string]string{"gemma-4.jinja": Gemma4Template, "qwen3.6.jinja": Qwen36Template} {
+		want, err := os.ReadFile(filepath.Join(capturesDir, "..", "templates", file))
+		if err != nil {
+			t.Skipf("no ../shared beside this checkout: %v", err)
+		}
+		if string(want) != built {
+			t.Errorf("%s differs from the published one", file)
+		}
+		notice, err := os.ReadFile("../../third_party/NOTICE")
+		if err != nil || !strings.Contains(string(notice), "model/chat/templates/"+file) {
+			t.Errorf("NOTICE does not name %s: %v", file, err)
+		}
+	}
 }
 
 func TestConversationsEqualPython(t *testing.T) {

@@ -21,3 +21,8 @@ else
     echo "parity: $real is absent (reprise models import makes it): real-270m.json is not compared"
 fi
 "$python" "$here/compare.py" "$root" "$fresh"
+
+# Templates beside transformers', parsers beside mlx-lm's.
+"$python" "$root/model/chat/testdata/make_vectors.py" --check --out "$fresh"
+"$python" "$root/model/chat/parse/testdata/make_corpus.py" --oracle --out "$fresh"
+cmp "$fresh/corpus.json" "$root/model/chat/parse/testdata/corpus.json"

@@ -64,8 +64,11 @@ func (t *turn) entered(ids ...int32) {
 // decode reads the token under way and sends out the next step before it does, so that the device never waits
 // for the host. It ends with an end token, a stop text, or the limit.
 func (t *turn) decode(ctx context.Context) error {
-	out := newAnswer(t.model.Tokenizer, t.req.Stop)
-	defer func() { t.result.Text = out.text.String() }()
+	out := t.newAnswer()
+	defer func() {
+		out.flush(true)
+		t.result.take(out.message())
+	}()
 	for {
 		var id int
 		more := len(t.result.IDs)+1 < t.maxTokens
@@ -99,15 +102,12 @@ func (t *turn) decode(ctx context.Context) error {
 		end := slices.Contains(t.model.eos, int32(id))
 		event := Event{IDs: []int32{int32(id)}, Prefilled: len(t.prompt.IDs), Prompt: len(t.prompt.IDs)}
 		if !end {
-			event.Text = out.push(int32(id))
+			event.add(out.push(int32(id)))
 		}
 		if done := end || out.stopped || !more; done {
-			event.Text += out.flush()
-			t.result.Finish = ledger.FinishStop
-			if !end && !out.stopped {
-				t.result.Finish = ledger.FinishLength
-			}
-			t.result.Text = out.text.String()
+			event.add(out.flush(!end))
+			t.result.take(out.message())
+			t.result.Finish = t.ended(end, out.stopped)
 			t.remember()
 			return t.emit(event)
 		}
@@ -115,6 +115,17 @@ func (t *turn) decode(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// ended says why an answer is over.
+func (t *turn) ended(end, stopped bool) ledger.FinishReason {
+	switch {
+	case !end && !stopped:
+		return ledger.FinishLength
+	case len(t.result.Calls) > 0 && !t.result.Truncated:
+		return ledger.FinishToolCalls
+	}
+	return ledger.FinishStop
 }
 
 // step runs one step on the worker. One that fails leaves a state that nobody may use.

@@ -9,7 +9,10 @@
 //   - prefill_tokens is the sum of how far each forward call of the prefill moved the state, counted there.
 //   - A state is the cache's; a turn owns the one that its plan restored until it commits. A turn that fails inside a
 //     forward call drops it; one that is cancelled between two steps commits what it computed.
-//   - An answer is remembered (server/prompt) before the client learns that it is complete.
+//   - Generated ids become text, reasoning and calls (model/chat/parse) on the turn's own goroutine, while the device computes
+//     the next step: the worker parses nothing. A raw text's continuation is not parsed.
+//   - An answer is remembered (server/prompt) before the client learns that it is complete; one that broke off within a call
+//     is not.
 //   - An audit is a replay of provenance on a state of its own, a step at a time when no turn is under way, with a row of
 //     its own: purpose audit, parent_turn_id the audited turn.
 package engine

@@ -16,6 +16,7 @@ import (
 	"reprise/model"
 	"reprise/model/arch"
 	"reprise/model/chat"
+	"reprise/model/chat/parse"
 	"reprise/model/hub"
 	"reprise/model/tokenizer"
 	"reprise/model/weights"
@@ -42,6 +43,7 @@ type Model struct {
 	Kernels          []mlx.KernelCheck // that were compared with plain ops when it was loaded
 
 	net       model.Model
+	dialect   *parse.Dialect // nil: answers are plain text
 	assembler prompt.Assembler
 	eos       []int32
 	// suppressed are ids that are never sampled: the checkpoint's suppress_tokens.
@@ -151,6 +153,9 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 	m.grid = gridStep(d, info.Bytes)
 	m.suppressed = slices.DeleteFunc(slices.Clone(m.Config.Generation.Suppress), func(id int32) bool { return id < 0 || int(id) >= info.Vocab })
 	m.eos = m.Tokenizer.EOS()
+	if m.Template != nil {
+		m.dialect = parse.For(m.Template.Source(), m.Tokenizer)
+	}
 	if len(m.eos) == 0 {
 		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"reprise/kvcache/ledger"
+	"reprise/model/chat"
+	"reprise/model/chat/parse"
 	"reprise/model/sample"
 	"reprise/server/prompt"
 )
@@ -23,15 +25,44 @@ type Request struct {
 
 // Event is a piece of the answer, or, with no ids, progress of the prefill.
 type Event struct {
-	Text      string
+	Text      string // of the content
+	Reasoning string
+	Calls     []CallPiece
 	IDs       []int32
 	Prefilled int // tokens of the prompt whose state exists
 	Prompt    int // tokens of the prompt
 }
 
+// CallPiece is a piece of a tool call: its beginning, with the name, or more of the arguments' JSON.
+type CallPiece struct {
+	Index     int
+	Name      string
+	Arguments string
+}
+
+// add sorts a parser's events into the event.
+func (ev *Event) add(pieces []parse.Event) {
+	for _, p := range pieces {
+		switch p.Kind {
+		case parse.Reasoning:
+			ev.Reasoning += p.Text
+		case parse.Content:
+			ev.Text += p.Text
+		default:
+			ev.Calls = append(ev.Calls, CallPiece{Index: p.Call, Name: p.Name, Arguments: p.Text})
+		}
+	}
+}
+
 // Result is a finished turn.
 type Result struct {
-	Text   string
+	Text      string // the content; of a raw text, its continuation
+	Reasoning string
+	Calls     []parse.Call
+	// Truncated: the answer ended within the last call, whose arguments are what there was, closed.
+	Truncated bool
+	Repairs   []parse.Repair // what was malformed, and put right
+
 	IDs    []int32 // generated, the end token included
 	Prompt []int32 // the prompt's ids; shared, not to be changed
 	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
@@ -42,6 +73,17 @@ type Result struct {
 	// Host is the part of decode_ms in which the worker built steps and sent them out; Wait that in which it waited
 	// for a token. They overlap with what the device does.
 	Host, Wait time.Duration
+}
+
+// Message is the answer as a conversation has it; id names its calls.
+func (r *Result) Message(id func(call int) string) chat.Message {
+	m := parse.Message{Content: r.Text, Reasoning: r.Reasoning, Calls: r.Calls}
+	return m.Chat(id)
+}
+
+// take takes a parsed message over.
+func (r *Result) take(m parse.Message) {
+	r.Text, r.Reasoning, r.Calls, r.Truncated, r.Repairs = m.Content, m.Reasoning, m.Calls, m.Truncated, m.Repairs
 }
 
 // RequestError is the client's mistake: what is wrong, in which parameter. Adapters put it into their API's shape.

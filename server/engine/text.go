@@ -3,32 +3,85 @@ package engine
 import (
 	"strings"
 
+	"reprise/model/chat/parse"
 	"reprise/model/tokenizer"
 )
 
-// answer turns generated ids into the text that is delivered: whole characters only, nothing from a stop text
-// on, and nothing that could still become one.
+// answer turns generated ids into what is delivered: whole characters only, nothing from a stop text on, and nothing
+// that could still become one; then, of a conversation's answer, reasoning, content and calls. Stop texts are looked for
+// in all of it; none reaches across a marker. It runs on the turn's goroutine, while the device computes the next step.
 type answer struct {
 	stream  *tokenizer.Stream
 	stops   []string
 	held    string // decoded, not yet delivered
-	text    strings.Builder
 	stopped bool
+
+	dialect *parse.Dialect // nil: the text is the content
+	parser  *parse.Parser
+	text    strings.Builder // the content, without a parser
+	ended   bool
 }
 
+// newAnswer begins an answer of plain text.
 func newAnswer(tok *tokenizer.Tokenizer, stops []string) *answer {
 	return &answer{stream: tok.NewStream(true), stops: stops}
 }
 
-// push takes the next id and returns the text that may go out; stopped is set when a stop text is complete.
-func (a *answer) push(id int32) string { return a.release(a.stream.Push(id), false) }
-
-// flush returns the rest.
-func (a *answer) flush() string {
-	if a.stopped {
-		return ""
+// newAnswer begins the turn's answer. A raw text is continued as it is.
+func (t *turn) newAnswer() *answer {
+	a := newAnswer(t.model.Tokenizer, t.req.Stop)
+	if d := t.model.dialect; d != nil && t.req.Prompt.Messages != nil {
+		a.dialect, a.parser = d, d.New(t.req.Prompt.Tools, t.prompt.Thinking)
 	}
-	return a.release(a.stream.Flush(), true)
+	return a
+}
+
+// push takes the next id and returns what may go out; stopped is set when a stop text is complete.
+func (a *answer) push(id int32) []parse.Event {
+	if a.dialect == nil || !a.dialect.IsMark(id) {
+		return a.read(-1, a.release(a.stream.Push(id), false))
+	}
+	before := a.read(-1, a.release(a.stream.Flush(), true))
+	if a.stopped {
+		return before
+	}
+	return append(before, a.read(id, "")...)
+}
+
+// flush returns the rest. truncated says that the model did not end the answer.
+func (a *answer) flush(truncated bool) []parse.Event {
+	if a.ended {
+		return nil
+	}
+	a.ended = true
+	var out []parse.Event
+	if !a.stopped {
+		out = a.read(-1, a.release(a.stream.Flush(), true))
+	}
+	if a.parser != nil {
+		out = append(out, a.parser.Finish(truncated || a.stopped)...)
+	}
+	return out
+}
+
+// read makes events of text or a marker.
+func (a *answer) read(id int32, text string) []parse.Event {
+	switch {
+	case a.parser != nil:
+		return a.parser.Push(id, text)
+	case text == "":
+		return nil
+	}
+	a.text.WriteString(text)
+	return []parse.Event{{Kind: parse.Content, Text: text}}
+}
+
+// message is what was delivered.
+func (a *answer) message() parse.Message {
+	if a.parser == nil {
+		return parse.Message{Content: a.text.String()}
+	}
+	return a.parser.Message()
 }
 
 func (a *answer) release(text string, last bool) string {
@@ -46,7 +99,6 @@ func (a *answer) release(text string, last bool) string {
 	}
 	out := a.held[:cut]
 	a.held = a.held[cut:]
-	a.text.WriteString(out)
 	return out
 }
 

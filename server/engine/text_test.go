@@ -6,7 +6,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"reprise/model/chat"
+	"reprise/model/chat/parse"
 	"reprise/model/tokenizer"
+	"reprise/server/prompt"
 )
 
 // truncated is the definition: the text up to the stop text that is complete first; of those that end at the
@@ -113,8 +116,8 @@ func checkPieces(t *testing.T, pieces, stops []string, want string, stopped bool
 	if !a.stopped {
 		out.WriteString(a.release("", true))
 	}
-	if out.String() != want || a.text.String() != want || a.stopped != stopped {
-		t.Fatalf("in pieces %q: delivered %q, kept %q, stopped %v; want %q, %v", pieces, out.String(), a.text.String(), a.stopped, want, stopped)
+	if out.String() != want || a.stopped != stopped {
+		t.Fatalf("in pieces %q: delivered %q, stopped %v; want %q, %v", pieces, out.String(), a.stopped, want, stopped)
 	}
 }
 
@@ -142,7 +145,7 @@ func TestAnswerDeliversWholeCharacters(t *testing.T) {
 		a := newAnswer(tok, c.stops)
 		var out strings.Builder
 		for _, id := range ids {
-			piece := a.push(id)
+			piece := contents(a.push(id))
 			if !utf8.ValidString(piece) {
 				t.Errorf("%q: the piece %q is no UTF-8", c.text, piece)
 			}
@@ -150,7 +153,7 @@ func TestAnswerDeliversWholeCharacters(t *testing.T) {
 				break
 			}
 		}
-		out.WriteString(a.flush())
+		out.WriteString(contents(a.flush(true)))
 		if want, stopped := truncated(c.text, c.stops); out.String() != want || a.text.String() != want || a.stopped != stopped {
 			t.Errorf("%q with stops %q: delivered %q, kept %q, stopped %v; want %q, %v", c.text, c.stops, out.String(), a.text.String(), a.stopped, want, stopped)
 		}
@@ -171,11 +174,56 @@ func TestAnswerCutInsideACharacter(t *testing.T) {
 	a := newAnswer(tok, nil)
 	out := ""
 	for _, id := range ids[:len(ids)-1] {
-		out += a.push(id)
+		out += contents(a.push(id))
 	}
-	if out += a.flush(); out != "a\uFFFD" || a.text.String() != out {
+	if out += contents(a.flush(true)); out != "a\uFFFD" || a.text.String() != out {
 		t.Errorf("delivered %q, kept %q", out, a.text.String())
 	}
+}
+
+// TestStopTextsAndCalls: a stop text is looked for in calls too, where it cuts the call off, and does not reach across a
+// marker.
+func TestStopTextsAndCalls(t *testing.T) {
+	tools, err := chat.DecodeOrdered([]byte(`{"function": {"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		raw, stop, content, arguments string
+		stopped                       bool
+	}{
+		{`a##<|tool_call>call:f{a:<|"|>#b<|"|>}<tool_call|>`, "###", "a##", `{"a":"#b"}`, false},
+		{`a<|tool_call>call:f{a:<|"|>b###c<|"|>}<tool_call|>`, "###", "a", `{"a":"b"}`, true},
+		{`a###<|tool_call>call:f{}<tool_call|>`, "###", "a", "", true},
+	} {
+		ids, err := engineTokenizer(t).Encode(c.raw, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		turn := &turn{model: real.model, prompt: &prompt.Prompt{}, req: Request{Stop: []string{c.stop}, Prompt: prompt.Input{Messages: []chat.Message{}, Tools: []chat.Value{tools}}}}
+		a := turn.newAnswer()
+		for _, id := range ids {
+			if a.push(id); a.stopped {
+				break
+			}
+		}
+		a.flush(false)
+		m := a.message()
+		arguments := ""
+		if len(m.Calls) == 1 {
+			arguments = m.Calls[0].Arguments
+		}
+		if m.Content != c.content || arguments != c.arguments || a.stopped != c.stopped || m.Truncated != (c.stopped && arguments != "") {
+			t.Errorf("%s: %+v, stopped %v", c.raw, m, a.stopped)
+		}
+	}
+}
+
+// contents joins the text of events.
+func contents(events []parse.Event) string {
+	var ev Event
+	ev.add(events)
+	return ev.Text
 }
 
 func engineTokenizer(t *testing.T) *tokenizer.Tokenizer {

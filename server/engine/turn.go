@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"reprise/kvcache"
@@ -232,9 +233,25 @@ func (t *turn) remember() {
 		return
 	}
 	t.remembered = true
-	answer := chat.NewMessage("assistant", t.result.Text)
-	t.model.assembler.Remember(t.prompt, t.result.IDs, answer)
+	answer := t.result.Message(func(int) string { return "" })
+	if !t.result.Truncated { // half a call is rendered, not put back: what it would open stays open in the prompt
+		t.model.assembler.Remember(t.prompt, t.result.IDs, answer)
+	}
+	t.repaired()
 	t.engine.kept.put(t.row.TurnID, t.model.assembler.Answered(t.prompt, t.result.IDs, answer))
+}
+
+// repaired logs what was malformed in the answer, by name.
+func (t *turn) repaired() {
+	var flaws []string
+	for _, r := range t.result.Repairs {
+		if !slices.Contains(flaws, string(r.What)) {
+			flaws = append(flaws, string(r.What))
+		}
+	}
+	if len(flaws) > 0 {
+		t.engine.opts.Logger.Info("answer repaired", "turn", t.row.TurnID, "flaws", flaws)
+	}
 }
 
 // commit gives the state back, with everything that was computed: what a cancelled turn prefilled and what was sampled

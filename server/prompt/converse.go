@@ -41,6 +41,7 @@ func (a *Assembler) converse(ctx context.Context, p *Prompt, in Input) error {
 	p.TokenizeTime = time.Since(start)
 	p.IDs, p.Given, p.Spliced = c.text.ids, c.text.given, c.text.spliced
 	a.layOut(p, c)
+	p.Thinking = leftOpen(c.render.Text[c.render.Generation:])
 	p.key = c.keys[len(in.Messages)]
 	if looseTail(in.Messages) {
 		p.loose = c.keys[len(in.Messages)-1]

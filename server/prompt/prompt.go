@@ -44,6 +44,9 @@ type Prompt struct {
 	// Generation is where the opening of the answer begins; len(IDs) for a prompt without one.
 	Generation int
 
+	// Thinking tells that the opening of the answer begins reasoning and leaves it open.
+	Thinking bool
+
 	Spliced int // tokens that were generated in this conversation and put back as they were
 	Given   int // characters that the tokenizer was given; the rest was remembered
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"reprise/model/chat"
+	"reprise/model/chat/parse"
 )
 
 const toolsJSON = `[{"type":"function","function":{"name":"exec","description":"Runs a command.","parameters":{"type":"object","properties":{"command":{"type":"string"},"timeout":{"type":"number"},"workdir":{"type":"string"}},"required":["command"]}}},
@@ -64,6 +65,10 @@ func play(t *testing.T, a *Assembler, family string, in Input, s script) []*Prom
 	for i, turn := range s.turns {
 		ids := sampled(t, a, turn.answer.output(family, thinking))
 		given := message(t, "%s", turn.given)
+		// What the parser makes of the ids is the message that the client was given: nothing else would be found again.
+		if read := parsed(a, in, p, ids, turn.answer.cut); !strings.Contains(turn.given, "</think>") && !slices.Equal(canonical(read, nil), canonical(given, nil)) {
+			t.Fatalf("turn %d: the parser reads %q, the client was given %q", i, canonical(read, nil), canonical(given, nil))
+		}
 		if !a.Remember(p, ids, given) {
 			t.Fatalf("turn %d is not remembered", i)
 		}
@@ -88,6 +93,19 @@ func play(t *testing.T, a *Assembler, family string, in Input, s script) []*Prom
 		p, prompts = next, append(prompts, next)
 	}
 	return prompts
+}
+
+// parsed is the message that generated ids make.
+func parsed(a *Assembler, in Input, p *Prompt, ids []int32, cut bool) chat.Message {
+	parser := parse.For(a.Template.Source(), a.Tokenizer).New(in.Tools, p.Thinking)
+	stream := a.Tokenizer.NewStream(true)
+	for _, id := range a.less(ids) {
+		parser.Push(id, stream.Push(id))
+	}
+	parser.Push(-1, stream.Flush())
+	parser.Finish(cut)
+	m := parser.Message()
+	return m.Chat(func(int) string { return "" })
 }
 
 func user(text string) string { return fmt.Sprintf(`{"role":"user","content":%s}`, quote(text)) }

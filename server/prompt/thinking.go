@@ -36,6 +36,16 @@ func (d dialect) strip(text string) string {
 	}
 }
 
+// leftOpen tells whether a template's text ends within reasoning.
+func leftOpen(text string) bool {
+	for _, d := range dialects {
+		if strings.LastIndex(text, d.open) > strings.LastIndex(text, d.shut) {
+			return true
+		}
+	}
+	return false
+}
+
 // reasoner finds reasoning among ids.
 type reasoner struct {
 	opens, shuts map[int32]bool

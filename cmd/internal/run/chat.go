@@ -67,10 +67,7 @@ func (c *Chat) answer(ctx context.Context, text string) error {
 		case <-turn.Done():
 		}
 	}()
-	res, err := c.Conversation.Say(turn, text, func(ev engine.Event) error {
-		_, err := io.WriteString(c.Out, ev.Text)
-		return err
-	})
+	res, err := c.Conversation.Say(turn, text, func(ev engine.Event) error { return writeEvent(c.Out, c.Err, c.Dim, ev) })
 	cancel()
 	<-watched
 	fmt.Fprintln(c.Out)
@@ -87,6 +84,15 @@ func (c *Chat) answer(ctx context.Context, text string) error {
 	}
 	fmt.Fprintln(c.Err, console.Dim(c.Dim, OneLine(&res.Row)))
 	return nil
+}
+
+// writeEvent writes an answer's text to out, and its reasoning to err.
+func writeEvent(out, err io.Writer, dim bool, ev engine.Event) error {
+	if ev.Reasoning != "" {
+		fmt.Fprint(err, console.Dim(dim, ev.Reasoning))
+	}
+	_, failed := io.WriteString(out, ev.Text)
+	return failed
 }
 
 type line struct {

@@ -88,7 +88,7 @@ func (c *Conversation) Say(ctx context.Context, text string, emit func(engine.Ev
 	res, err := c.turner.Turn(ctx, req, emit)
 	if err == nil || errors.Is(err, context.Canceled) && res.Text != "" {
 		c.text = text + res.Text
-		c.messages = append(said, chat.NewMessage("assistant", res.Text))
+		c.messages = append(said, res.Message(func(int) string { return "" }))
 	}
 	return res, err
 }
@@ -109,9 +109,10 @@ func joined(text, more string) string {
 
 // Turn is what one turn gave, as --json prints it.
 type Turn struct {
-	Text string     `json:"text"`
-	IDs  []int32    `json:"ids"` // generated, the end token included
-	Row  ledger.Row `json:"row"`
+	Text      string     `json:"text"`
+	Reasoning string     `json:"reasoning,omitempty"`
+	IDs       []int32    `json:"ids"` // generated, the end token included
+	Row       ledger.Row `json:"row"`
 }
 
 // NewTurn takes over a result.
@@ -120,7 +121,7 @@ func NewTurn(r *engine.Result) Turn {
 	if ids == nil {
 		ids = []int32{}
 	}
-	return Turn{Text: r.Text, IDs: ids, Row: r.Row}
+	return Turn{Text: r.Text, Reasoning: r.Reasoning, IDs: ids, Row: r.Row}
 }
 
 // Output is the object that --json prints.

@@ -52,10 +52,7 @@ func (o *Once) turn(ctx context.Context, c *Conversation, text string) (*engine.
 	if o.Settings.Raw && console.IsTerminal(o.Out) && console.IsTerminal(o.Err) {
 		fmt.Fprint(o.Err, console.Dim(true, text)) // a continuation reads as one with what it continues
 	}
-	res, err := c.Say(ctx, text, func(ev engine.Event) error {
-		_, err := io.WriteString(o.Out, ev.Text)
-		return err
-	})
+	res, err := c.Say(ctx, text, func(ev engine.Event) error { return writeEvent(o.Out, o.Err, console.IsTerminal(o.Err), ev) })
 	fmt.Fprintln(o.Out)
 	return res, ended(res, err)
 }

@@ -27,6 +27,56 @@ NUMBERS = '{"a": 1, "b": 1.0, "c": 1e3, "d": 1.0e-7, "e": 1234567890123456789012
 NESTED_ARGS = '{"z": {"b": [1, 2.0, {"y": null, "x": true}], "A": "q\\"uote"}, "a": [], "m": {}, "s": "line\\nbreak\\t\\\\", "n": null, "t": false}'
 
 
+TEXTS = ["Grüße aus Köln", "日本の天気は？", "Привет, мир", "שלום", "مرحبا", "नमस्ते", "🌍👩‍👩‍👧 ok", "e\u0301 ﬁ İ ß", "Ελλάδα", "안녕", "tab\tnew\nline", "\u00a0nbsp\u3000wide", "q\"uo\\te"]
+ARGUMENTS = [{"city": "Zürich", "Days": 2}, {"city": "東京", "unit": "celsius"}, {"city": "Oslo"}, {"filter": {"path": "/ä", "depth": 1}, "tags": ["a", "é"]}, {"z": None, "a": [1, 2.5, {"k": True}], "m": "{\"x\": 1}"},
+             {"größe": "🌍", "b": "<b>&amp;</b>"}, {}]
+NAMES = ["get_weather", "get_weather", "get_weather", "search_files", "calc", "wörld_🌍", "ping"]
+
+
+def agent(i):
+    """An agent's conversation: its shape follows from the bits and remainders of i. All have tools, unicode, reasoning in
+    history, parallel calls and their results; every other one thinks, most say what becomes of old reasoning."""
+    def text(k):
+        return TEXTS[(i + k) % len(TEXTS)]
+
+    def calls(k, n, as_text):
+        out = []
+        for j in range(n):
+            at = (i + 2 * k + j) % len(ARGUMENTS)
+            args = json.dumps(ARGUMENTS[at], ensure_ascii=(i + j) % 2 == 0)
+            out.append({"id": f"c{k}.{j}", "type": "function", "function": {"name": NAMES[at], "arguments": args if as_text else ARGUMENTS[at]}})
+        return out
+
+    def results(k, n):
+        order = range(n) if i % 4 else reversed(range(n))
+        out = [{"role": "tool", "tool_call_id": f"c{k}.{j}", "content": text(j) if (i + j) % 5 else [{"type": "text", "text": text(j)}]} for j in order]
+        if i % 6 == 1:
+            out[0]["name"] = "other"
+        return out
+
+    def thought(k):
+        field = ("reasoning_content", "reasoning", "thinking")[(i + k) % 3]
+        return {field: f"I think of {text(k)}.\n\nThen I look.\n" if (i + k) % 4 else text(k)}
+
+    messages = [{"role": "system", "content": f" You speak {text(5)}. "}] if i % 3 else []
+    messages.append({"role": "user", "content": text(0) if i % 5 else [{"type": "text", "text": text(0)}, {"type": "text", "text": text(1)}]})
+    n = 2 + i % 2
+    messages.append({"role": "assistant", "content": [None, "", text(2), " Let me look.\n"][i % 4], **thought(0), "tool_calls": calls(0, n, i % 8 < 6)})
+    messages += results(0, n)
+    if i % 4 >= 2:  # a chain
+        messages.append({"role": "assistant", "content": "", **thought(1), "tool_calls": calls(1, 1, True)})
+        messages += results(1, 1)
+    if i % 3 != 1:
+        messages.append({"role": "assistant", "content": text(3) + "\n", **(thought(2) if i % 2 else {})})
+        messages.append({"role": "user", "content": text(4)})
+        if i % 3 == 2:  # a second round, that the last question began
+            messages.append({"role": "assistant", "content": None, **thought(3), "tool_calls": calls(2, 2, True)})
+            messages += results(2, 2)
+    tools = [WEATHER, NESTED, UNICODE, BARE, EMPTY]
+    more = {"enable_thinking": i % 2 == 0, "extra": {"preserve_thinking": i % 12 != 5} if i % 6 != 4 else {}}
+    return f"agent {i}", [json.dumps(m, ensure_ascii=i % 3 == 0) for m in messages], tools[i % 5 :] if i % 2 else tools[: 1 + i % 5], more
+
+
 def conversations():
     out = {}
 
@@ -121,4 +171,7 @@ def conversations():
     add("no user", [sys])
     add("legacy tool responses", [hi, call("ping", "{}", extra=', "tool_responses": [{"name": "ping", "response": {"b": 1, "a": "x"}}]'), hi])
     add("ends with a call", [hi, call("ping", "{}")], add_generation_prompt=False)
+    for i in range(48):
+        name, messages, tools, more = agent(i)
+        add(name, messages, tools, **more)
     return out

@@ -3,6 +3,7 @@
     pip install jinja2==3.1.6 markupsafe==3.0.4      (Python 3.11)
     python3 make_vectors.py            writes vectors.json
     python3 make_vectors.py --check    also compares reference.py with transformers==5.23.0, which must be installed
+    --out DIR                          writes it there
 """
 
 import json
@@ -46,7 +47,8 @@ def main():
         "data": expressions.DATA,
         "expressions": [expression("{{ %s }}" % e) for e in expressions.EXPRESSIONS] + [expression(t) for t in expressions.TEMPLATES],
     }
-    (HERE / "vectors.json").write_text(json.dumps(out, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
+    to = pathlib.Path(sys.argv[sys.argv.index("--out") + 1]) if "--out" in sys.argv else HERE
+    (to / "vectors.json").write_text(json.dumps(out, ensure_ascii=True, indent=1) + "\n", encoding="utf-8")
     print(len(requests), "conversations,", len(out["expressions"]), "expressions")
     if "--check" in sys.argv:
         check(sources, requests)

@@ -24,7 +24,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 	if err != nil {
 		return err
 	}
-	return wire.WriteJSON(w, http.StatusOK, f.whole(h, res.Text, finish(res), newUsage(res, c)))
+	return wire.WriteJSON(w, http.StatusOK, f.whole(h, res, newUsage(res, c)))
 }
 
 // stream answers while the turn runs. Until the first event an error still has a status; then it cuts the
@@ -32,13 +32,14 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, h head) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	s := wire.NewStream(w, f.opening(h), f.piece(h, "", nil), cancel)
+	s := wire.NewStream(w, f.opening(h), f.ending(h, nil), cancel)
 	defer s.Close()
 	res, err := a.turns.Run(ctx, c.Request, func(ev engine.Event) error {
-		if ev.Text == "" {
+		pieces := f.pieces(h, &ev)
+		if len(pieces) == 0 {
 			return s.Open()
 		}
-		return s.Send(f.piece(h, ev.Text, nil))
+		return s.Send(pieces...)
 	})
 	if err == nil {
 		return finishStream(s, c, f, h, res)
@@ -52,7 +53,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, 
 
 func finishStream(s *wire.Stream, c *call, f format, h head, res *engine.Result) error {
 	reason := finish(res)
-	last := []any{f.piece(h, "", &reason)}
+	last := []any{f.ending(h, &reason)}
 	if c.usage || c.ledger || c.ids {
 		last = append(last, f.usage(h, newUsage(res, c)))
 	}

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"reprise/kvcache/ledger"
+	"reprise/model/chat/parse"
 	"reprise/server/api/wire/wiretest"
 	"reprise/server/engine"
 )
@@ -64,6 +66,63 @@ func TestChatStream(t *testing.T) {
 		compare(t, stream(t, e, chatPath, with(`"stream": true, "stream_options": {"include_usage": true}`)),
 			append(want, chatHead+`[],`+counts, "data: [DONE]")...)
 	})
+}
+
+// calling plays an answer with reasoning, text and two calls.
+func calling(_ context.Context, e *wiretest.Engine, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
+	for _, ev := range []engine.Event{
+		{Reasoning: "hm"}, {Reasoning: ".", Text: "Look", Calls: []engine.CallPiece{{Name: "exec"}}},
+		{Calls: []engine.CallPiece{{Arguments: `{"a":"<é`}}},
+		{Calls: []engine.CallPiece{{Arguments: `"}`}, {Index: 1, Name: "ping"}, {Index: 1, Arguments: "{}"}}},
+	} {
+		if err := emit(ev); err != nil {
+			return nil, err
+		}
+	}
+	res := e.Finish(req, "Look", 9)
+	res.Reasoning, res.Finish = "hm.", ledger.FinishToolCalls
+	res.Calls = []parse.Call{{Name: "exec", Arguments: `{"a":"<é"}`}, {Name: "ping", Arguments: "{}"}}
+	return res, nil
+}
+
+func TestCallsStream(t *testing.T) {
+	delta := func(d string) string { return chatHead + `[{"index":0,"delta":{` + d + `},"finish_reason":null}]}` }
+	synctest.Test(t, func(t *testing.T) {
+		compare(t, stream(t, wiretest.New(calling), chatPath, with(`"stream": true`)), opening,
+			delta(`"reasoning_content":"hm"`), delta(`"reasoning_content":"."`), piece("Look"),
+			delta(`"tool_calls":[{"index":0,"id":"callIDx0","type":"function","function":{"name":"exec","arguments":""}}]`),
+			delta(`"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":\"<é"}}]`),
+			delta(`"tool_calls":[{"index":0,"function":{"arguments":"\"}"}}]`),
+			delta(`"tool_calls":[{"index":1,"id":"callIDx1","type":"function","function":{"name":"ping","arguments":""}}]`),
+			delta(`"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]`),
+			chatHead+`[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}`, "data: [DONE]")
+	})
+}
+
+func TestCallsWhole(t *testing.T) {
+	for _, text := range []string{"Look", ""} {
+		e := wiretest.New(func(ctx context.Context, e *wiretest.Engine, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
+			res, err := calling(ctx, e, req, emit)
+			res.Text = text
+			return res, err
+		})
+		res, got := do(t, serve(t, e), request("POST", chatPath, with(`"n": 1`)))
+		raw, err := json.Marshal(at(got, "choices"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := strings.TrimPrefix(res.Header.Get("X-Reprise-Turn"), "turn_")
+		content := `"Look"`
+		if text == "" {
+			content = "null"
+		}
+		want := `[{"finish_reason":"tool_calls","index":0,"logprobs":null,"message":{"content":` + content + `,"reasoning_content":"hm.","refusal":null,"role":"assistant","tool_calls":[` +
+			`{"function":{"arguments":"{\"a\":\"\u003cé\"}","name":"exec"},"id":"call` + id + `x0","type":"function"},` +
+			`{"function":{"arguments":"{}","name":"ping"},"id":"call` + id + `x1","type":"function"}]}}]`
+		if string(raw) != want {
+			t.Errorf("got\n%s\nwant\n%s", raw, want)
+		}
+	}
 }
 
 func TestTextStream(t *testing.T) {

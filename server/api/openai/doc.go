@@ -10,7 +10,12 @@
 //     default: temperature 1, top_p 1. Absent max_tokens: what the context has room for; 16 for /v1/completions.
 //   - top_p 0 means greedy: it is the limit of the rule.
 //   - developer messages are system messages: templates know only these.
-//   - tool_choice "none" leaves the tools out of the prompt. Calls are not parsed yet: their text is content.
+//   - tool_choice "none" leaves the tools out of the prompt; then nothing is a call. "required" and named functions are
+//     refused: a call is not forced.
+//   - Reasoning is reasoning_content, streamed and whole, and read under that name in history.
+//   - A call streams as index, id, type and name with empty arguments, then pieces of the arguments' JSON: at least one for
+//     every parameter, texts as they come. An answer that ends within a call ends with finish_reason length, its arguments
+//     closed; content is null beside calls without text. Calls' ids are letters and digits: clients strip the rest.
 //   - Fields outside the API are an error that names them, as are those whose effect does not exist here; the ones
 //     that real clients send and that can have no effect on one local model are accepted (see accepted).
 //   - usage carries reprise.row, the turn's ledger row, when the request asks for it; and reprise.ids, for measuring

@@ -1,12 +1,20 @@
 package openai
 
+import (
+	"strconv"
+	"strings"
+
+	"reprise/server/engine"
+)
+
 // format gives the pieces of an answer their shape.
 type format interface {
-	prefix() string                                         // of the answer's id
-	opening(h head) any                                     // the stream's first event, nil for none
-	piece(h head, text string, finish *string) any          // an event; with neither text nor finish: a sign of life
-	usage(h head, u *usage) any                             // the last event of a stream
-	whole(h head, text string, finish string, u *usage) any // the answer in one
+	prefix() string                               // of the answer's id
+	opening(h head) any                           // the stream's first event, nil for none
+	pieces(h head, ev *engine.Event) []any        // what an event brings; none when it brings nothing
+	ending(h head, finish *string) any            // the event that says why the answer is over; without that, a sign of life
+	usage(h head, u *usage) any                   // the last event of a stream
+	whole(h head, r *engine.Result, u *usage) any // the answer in one
 }
 
 // head is the same in every event of an answer.
@@ -14,6 +22,14 @@ type head struct {
 	ID      string
 	Created int64 // Unix seconds
 	Model   string
+}
+
+const callType = "function"
+
+// callID names a call of the answer: letters and digits alone, fewer than 40, because clients strip the rest.
+func (h head) callID(index int) string {
+	_, turn, _ := strings.Cut(h.ID, "-")
+	return "call" + turn + "x" + strconv.Itoa(index)
 }
 
 // reply is an answer or an event of one. C is the shape of its choices.
@@ -42,9 +58,23 @@ type chatChoice struct {
 }
 
 type chatMessage struct {
-	Role    string  `json:"role"`
-	Content string  `json:"content"`
-	Refusal *string `json:"refusal"` // always null: the model's words are content
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"` // null beside calls without text
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []toolCall `json:"tool_calls,omitempty"`
+	Refusal   *string    `json:"refusal"` // always null: the model's words are content
+}
+
+type toolCall struct {
+	Index    *int         `json:"index,omitempty"` // in a stream
+	ID       string       `json:"id,omitempty"`    // in a stream: of a call's first piece
+	Type     string       `json:"type,omitempty"`
+	Function toolFunction `json:"function"`
+}
+
+type toolFunction struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
 }
 
 type chatDelta struct {
@@ -54,8 +84,10 @@ type chatDelta struct {
 }
 
 type delta struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	Calls     []toolCall `json:"tool_calls,omitempty"`
 }
 
 const chatChunk = "chat.completion.chunk"
@@ -66,14 +98,43 @@ func (chatFormat) opening(h head) any {
 	return newReply(h, chatChunk, nil, chatDelta{Delta: delta{Role: "assistant", Content: new(string)}})
 }
 
-func (chatFormat) piece(h head, text string, finish *string) any {
-	return newReply(h, chatChunk, nil, chatDelta{Delta: delta{Content: orNull(text)}, FinishReason: finish})
+// pieces are a delta for each kind of what the event brings: reasoning, content, and a piece of a call, the first one
+// with the call's id and name.
+func (chatFormat) pieces(h head, ev *engine.Event) []any {
+	var out []any
+	add := func(d delta) { out = append(out, newReply(h, chatChunk, nil, chatDelta{Delta: d})) }
+	if ev.Reasoning != "" {
+		add(delta{Reasoning: ev.Reasoning})
+	}
+	if ev.Text != "" {
+		add(delta{Content: &ev.Text})
+	}
+	for i := range ev.Calls {
+		piece := &ev.Calls[i]
+		c := toolCall{Index: &piece.Index, Function: toolFunction{Name: piece.Name, Arguments: piece.Arguments}}
+		if piece.Name != "" {
+			c.ID, c.Type = h.callID(piece.Index), callType
+		}
+		add(delta{Calls: []toolCall{c}})
+	}
+	return out
+}
+
+func (chatFormat) ending(h head, finish *string) any {
+	return newReply(h, chatChunk, nil, chatDelta{FinishReason: finish})
 }
 
 func (chatFormat) usage(h head, u *usage) any { return newReply[chatDelta](h, chatChunk, u) }
 
-func (chatFormat) whole(h head, text, finish string, u *usage) any {
-	return newReply(h, "chat.completion", u, chatChoice{Message: chatMessage{Role: "assistant", Content: text}, FinishReason: finish})
+func (chatFormat) whole(h head, r *engine.Result, u *usage) any {
+	m := chatMessage{Role: "assistant", Content: &r.Text, Reasoning: r.Reasoning}
+	for i, c := range r.Calls {
+		m.Calls = append(m.Calls, toolCall{ID: h.callID(i), Type: callType, Function: toolFunction{Name: c.Name, Arguments: c.Arguments}})
+	}
+	if r.Text == "" && len(r.Calls) > 0 {
+		m.Content = nil
+	}
+	return newReply(h, "chat.completion", u, chatChoice{Message: m, FinishReason: finish(r)})
 }
 
 // textFormat is that of /v1/completions.
@@ -91,12 +152,20 @@ const textObject = "text_completion"
 func (textFormat) prefix() string   { return "cmpl-" }
 func (textFormat) opening(head) any { return nil }
 
-func (textFormat) piece(h head, text string, finish *string) any {
-	return newReply(h, textObject, nil, textChoice{Text: text, FinishReason: finish})
+func (textFormat) pieces(h head, ev *engine.Event) []any {
+	if ev.Text == "" {
+		return nil
+	}
+	return []any{newReply(h, textObject, nil, textChoice{Text: ev.Text})}
+}
+
+func (textFormat) ending(h head, finish *string) any {
+	return newReply(h, textObject, nil, textChoice{FinishReason: finish})
 }
 
 func (textFormat) usage(h head, u *usage) any { return newReply[textChoice](h, textObject, u) }
 
-func (textFormat) whole(h head, text, finish string, u *usage) any {
-	return newReply(h, textObject, u, textChoice{Text: text, FinishReason: &finish})
+func (textFormat) whole(h head, r *engine.Result, u *usage) any {
+	reason := finish(r)
+	return newReply(h, textObject, u, textChoice{Text: r.Text, FinishReason: &reason})
 }
