@@ -8,6 +8,7 @@ import (
 	"reprise/model"
 	"reprise/model/gemma3"
 	"reprise/model/hub"
+	"reprise/model/nn"
 	"reprise/model/qwen35"
 	"reprise/model/weights"
 )
@@ -27,6 +28,9 @@ var kernelChecks = map[string]func(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtyp
 // CheckKernels compares the kernels that a checkpoint's model would use on the scope's device with plain ops, as loading
 // it does; mlx.Worker.KernelChecks has what came of it.
 func CheckKernels(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error {
+	if err := nn.VerifyKernels(s); err != nil {
+		return err
+	}
 	if check := kernelChecks[cfg.ModelType]; check != nil {
 		return check(s, cfg, dtype)
 	}
@@ -43,6 +47,9 @@ func Load(s *mlx.Scope, dir string, opts weights.Options) (model.Model, error) {
 		return nil, err
 	}
 	if err := cfg.Supported(Supported()); err != nil {
+		return nil, err
+	}
+	if err := nn.VerifyKernels(s); err != nil {
 		return nil, err
 	}
 	owner := s.Child()
