@@ -22,7 +22,7 @@ var builders = map[string]builder{
 
 // kernelChecks compare the kernels that an architecture would use with plain ops, without weights.
 var kernelChecks = map[string]func(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error{
-	"qwen3_5": qwen35.CheckKernels,
+	"qwen3_5": qwen35.CheckKernels, "qwen3_5_moe": qwen35.CheckKernels,
 }
 
 // CheckKernels compares the kernels that a checkpoint's model would use on the scope's device with plain ops, as loading

@@ -52,7 +52,6 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
-	m.verifyKernels(st.Dtype())
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	for i := range cfg.Layers {
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
@@ -62,21 +61,8 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		channels := 2*cfg.KeyHeads*cfg.KeyDim + cfg.ValueHeads*cfg.ValueDim
 		m.info.SnapshotBytes += int64((cfg.ConvWidth-1)*channels*st.Dtype().Size() + cfg.ValueHeads*cfg.KeyDim*cfg.ValueDim*4)
 	}
+	m.verifyKernels(st.Dtype())
 	return m, owner.Err()
-}
-
-// verifyKernels compares the kernels of the delta nets with their plain ops, once: the layers are alike.
-func (m *Model) verifyKernels(dtype mlx.Dtype) {
-	work := m.owner.Child()
-	defer work.Close()
-	like := likeDeltaNet(work, &m.cfg)
-	like.verify(m.owner, dtype)
-	m.owner.Fail(work.Err())
-	for i := range m.layers {
-		if d := m.layers[i].delta; d != nil {
-			d.use, d.eps = like.use, like.eps
-		}
-	}
 }
 
 // textName is a tensor's name without the prefix of a model with vision, "" for what the text model has no use for.
