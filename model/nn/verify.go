@@ -43,8 +43,8 @@ func one(make func(s *mlx.Scope) mlx.Array) func(*mlx.Scope) []mlx.Array {
 	return func(s *mlx.Scope) []mlx.Array { return []mlx.Array{make(s)} }
 }
 
-// forms of weights that are compared: a packed one of each kind, and dense ones.
-var forms = []struct {
+// comparedForms are forms of weights: a packed one of each kind, and dense ones.
+var comparedForms = []struct {
 	name string
 	mlx.Packed
 	dtype mlx.Dtype
@@ -80,14 +80,14 @@ func verifyProducts(s *mlx.Scope) bool {
 	on := true
 	times := func(s *mlx.Scope, x, w mlx.Array) mlx.Array { return s.Matmul(x, s.Transpose(w, []int{1, 0})) }
 	single, five := waves(s, 0.37, 1, 1, 256), waves(s, 0.53, 1, 5, 256)
-	for _, f := range forms {
+	for _, f := range comparedForms {
 		p, values := packedAs(s, waves(s, 0.71, 96, 256), f.Packed, f.dtype)
 		on = s.Verify("product, weights of "+f.name, tolerance, func(s *mlx.Scope) []mlx.Array {
 			return []mlx.Array{s.Product(single, p), s.Product(five, p)}
 		}, func(s *mlx.Scope) []mlx.Array { return []mlx.Array{times(s, single, values), times(s, five, values)} }) && on
 	}
-	gate, gateValues := packedAs(s, waves(s, 0.41, 96, 256), forms[0].Packed, mlx.Float32)
-	up, upValues := packedAs(s, waves(s, 0.43, 96, 256), forms[2].Packed, mlx.Float32)
+	gate, gateValues := packedAs(s, waves(s, 0.41, 96, 256), comparedForms[0].Packed, mlx.Float32)
+	up, upValues := packedAs(s, waves(s, 0.43, 96, 256), comparedForms[2].Packed, mlx.Float32)
 	norm, residual := mlx.Norm{W: waves(s, 0.2, 256), Eps: 1e-6}, waves(s, 0.3, 1, 5, 96)
 	post := mlx.Norm{W: waves(s, 0.7, 96), Eps: 1e-6}
 	on = s.Verify("products with norms, gates and residual", tolerance, func(s *mlx.Scope) []mlx.Array {
@@ -99,7 +99,7 @@ func verifyProducts(s *mlx.Scope) bool {
 		g, u := times(s, x, gateValues), times(s, x, upValues)
 		return []mlx.Array{s.Multiply(SiLU(s, g), u), s.Multiply(GELUTanh(s, g), u), s.Add(residual, s.RMSNorm(times(s, five, upValues), post.W, post.Eps))}
 	}) && on
-	experts, values := packedAs(s, waves(s, 0.23, 3, 96, 256), forms[0].Packed, mlx.Float32)
+	experts, values := packedAs(s, waves(s, 0.23, 3, 96, 256), comparedForms[0].Packed, mlx.Float32)
 	choice := mlx.New(s, []uint32{2, 0, 2}, 3)
 	rows := waves(s, 0.61, 3, 1, 256)
 	return s.Verify("gathered product", tolerance, one(func(s *mlx.Scope) mlx.Array { return s.GatheredProduct(rows, experts, choice) }),
@@ -165,7 +165,7 @@ func verifyAttention(s *mlx.Scope) bool {
 func verifyRows(s *mlx.Scope) bool {
 	on := true
 	ids := mlx.New(s, []int32{7, 0, 31}, 1, 3)
-	for _, f := range forms {
+	for _, f := range comparedForms {
 		p, values := packedAs(s, waves(s, 0.71, 32, 256), f.Packed, f.dtype)
 		on = s.Verify("embedding, rows of "+f.name, floatTolerance, one(func(s *mlx.Scope) mlx.Array { return s.Rows(ids, p, 1.5) }),
 			one(func(s *mlx.Scope) mlx.Array { return s.Multiply(s.Take(values, ids, 0), s.Scalar(1.5, mlx.Float32)) })) && on

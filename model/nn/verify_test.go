@@ -19,7 +19,7 @@ func TestVerifyKernels(t *testing.T) {
 			}
 			return VerifyKernels(s) // nothing is compared twice
 		})
-		if len(checks) != 2*len(forms)+6 {
+		if len(checks) != 2*len(comparedForms)+6 {
 			t.Errorf("%d comparisons", len(checks))
 		}
 		for _, c := range checks {
