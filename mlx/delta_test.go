@@ -13,7 +13,6 @@ const netEps = 1e-2
 
 // netSample is a gated delta net's weights and T tokens.
 type netSample struct {
-	d                                                   DeltaNet
 	T                                                   int
 	x, a, b, z, taps, rate, bias, norm, start           []float32
 	channels, values, keyHeads, heads, keyDim, valueDim int

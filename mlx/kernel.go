@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"strings"
+	"sync"
 	"unsafe"
 )
 
@@ -127,7 +129,7 @@ func (s *Scope) launch(k *Kernel, l Launch, inputs []Array) []Array {
 	grid := [3]C.int{C.int(l.Grid[0]), C.int(l.Grid[1]), C.int(l.Grid[2])}
 	group := [3]C.int{C.int(l.Group[0]), C.int(l.Group[1]), C.int(l.Group[2])}
 	result := C.mlx_vector_array_new()
-	if C.reprise_launch(&result, s.worker.kernelBackend(), handle, &in[0], C.int(len(inputs)), &outputs[0], C.int(len(l.Outputs)),
+	if C.reprise_launch(&result, kernelBackend(), handle, &in[0], C.int(len(inputs)), &outputs[0], C.int(len(l.Outputs)),
 		&grid[0], &group[0], &args[0], C.int(len(l.Template)), s.stream) != 0 {
 		freeVector(result)
 		s.fail(k.Name, inputs...)
@@ -157,13 +159,31 @@ func (s *Scope) emulate(k *Kernel, l Launch, inputs []Array) []Array {
 	return out
 }
 
-func (w *Worker) kernelBackend() C.int {
+// kernelBackend is which of mlx-c's two families of calls this MLX has a device for. Both are always there to be linked.
+var kernelBackend = sync.OnceValue(func() C.int {
 	var metal C.bool
 	C.mlx_metal_is_available(&metal)
 	if metal {
 		return C.REPRISE_METAL
 	}
 	return C.REPRISE_CUDA
+})
+
+// Source is what is compiled behind that dialect: what stands before the function, and the function's body.
+func (k *Kernel) Source(dialect string) (header, body string) {
+	return compact(dialect + k.Helpers), compact(k.Body)
+}
+
+// compact leaves comments and indentation out: MLX puts the whole source together again at every launch.
+func compact(source string) string {
+	var b strings.Builder
+	for line := range strings.Lines(source) {
+		line, _, _ = strings.Cut(line, "//")
+		if line = strings.TrimSpace(line); line != "" {
+			b.WriteString(line + "\n")
+		}
+	}
+	return b.String()
 }
 
 // compiled is the worker's handle of a kernel, null after an error. The name carries a checksum of the source, because
@@ -172,13 +192,14 @@ func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
 	if handle, ok := w.kernels[k]; ok {
 		return handle
 	}
-	backend := w.kernelBackend()
+	backend := kernelBackend()
 	header := CUDADialect
 	if backend == C.REPRISE_METAL {
 		header = MetalDialect
 	}
+	header, body := k.Source(header)
 	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(header + k.Helpers + k.Body))
+	_, _ = sum.Write([]byte(header + body))
 	var free []func()
 	text := func(s string) *C.char {
 		c, done := cString(s)
@@ -199,7 +220,7 @@ func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
 		}
 	}()
 	handle := C.reprise_kernel_new(backend, text(fmt.Sprintf("%s_%x", k.Name, sum.Sum64())), list(k.Inputs), C.int(len(k.Inputs)),
-		list(k.Outputs), C.int(len(k.Outputs)), text(header+k.Helpers), text(k.Body))
+		list(k.Outputs), C.int(len(k.Outputs)), text(header), text(body))
 	if handle != nil {
 		if w.kernels == nil {
 			w.kernels = map[*Kernel]unsafe.Pointer{}
@@ -211,7 +232,7 @@ func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
 
 func (w *Worker) freeKernels() {
 	for _, handle := range w.kernels {
-		C.reprise_kernel_free(w.kernelBackend(), handle)
+		C.reprise_kernel_free(kernelBackend(), handle)
 	}
 	w.kernels = nil
 }

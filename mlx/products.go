@@ -19,12 +19,19 @@ type Packed struct {
 
 // Kernels says whether the scope's ops can use the CPU device's own kernels (mlx/kernels): products that take
 // weights as the file has them, and the fused parts of a layer. Elsewhere MLX's ops do the same.
-func (s *Scope) Kernels() bool { return s.worker.pool != nil }
+func (s *Scope) Kernels() bool { return s.worker.pool != nil && !s.worker.kernelsOff.Load() }
+
+// SwitchOffKernels leaves the CPU device's kernels out from now on, because Verify found one that is wrong. Call it before
+// anything is made with them.
+func (s *Scope) SwitchOffKernels() { s.worker.kernelsOff.Store(true) }
+
+// Int8 says whether activations enter the kernels' products with 8 bits.
+func (s *Scope) Int8() bool { return s.worker.opts.Int8 }
 
 // KernelLevel is the instruction set that the CPU device's kernels use, and their number of threads; 0 threads
 // where the worker has none.
 func (w *Worker) KernelLevel() (level string, threads int) {
-	if w.pool == nil {
+	if w.pool == nil || w.kernelsOff.Load() {
 		return "", 0
 	}
 	return C.GoString(C.reprise_cpu_level()), int(C.reprise_pool_threads(w.pool))

@@ -97,3 +97,10 @@ func TestLaunchErrors(t *testing.T) {
 		return nil
 	})
 }
+
+func TestCompactKeepsTheCode(t *testing.T) {
+	const source = "\n  // what follows\n#define A 1\n  for (;;) { // until\n\n    x += A;\n  }\n"
+	if got := compact(source); got != "#define A 1\nfor (;;) {\nx += A;\n}\n" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -38,6 +38,8 @@ type Worker struct {
 	device Device
 	opts   Options
 	pool   *C.reprise_pool // threads of the CPU device's kernels; nil without them
+	// kernelsOff leaves these kernels out all the same: one of them was found wrong.
+	kernelsOff atomic.Bool
 
 	profile atomic.Pointer[profile] // nil unless ops are timed
 	count   atomic.Pointer[counter] // nil unless nodes are counted

@@ -9,6 +9,7 @@ import (
 	"reprise/model/gemma3"
 	"reprise/model/gemma4"
 	"reprise/model/hub"
+	"reprise/model/nn"
 	"reprise/model/qwen35"
 	"reprise/model/weights"
 )
@@ -27,12 +28,15 @@ var builders = map[string]builder{
 
 // kernelChecks compare the kernels that an architecture would use with plain ops, without weights.
 var kernelChecks = map[string]func(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error{
-	"qwen3_5": qwen35.CheckKernels,
+	"qwen3_5": qwen35.CheckKernels, "qwen3_5_moe": qwen35.CheckKernels,
 }
 
 // CheckKernels compares the kernels that a checkpoint's model would use on the scope's device with plain ops, as loading
 // it does; mlx.Worker.KernelChecks has what came of it.
 func CheckKernels(s *mlx.Scope, cfg *hub.Config, dtype mlx.Dtype) error {
+	if err := nn.VerifyKernels(s); err != nil {
+		return err
+	}
 	if check := kernelChecks[cfg.ModelType]; check != nil {
 		return check(s, cfg, dtype)
 	}
@@ -54,6 +58,9 @@ func Load(s *mlx.Scope, dir string, opts weights.Options) (model.Model, error) {
 // Build is Load with the tensors from elsewhere.
 func Build(s *mlx.Scope, cfg *hub.Config, from weights.Source, opts weights.Options) (model.Model, error) {
 	if err := cfg.Supported(Supported()); err != nil {
+		return nil, err
+	}
+	if err := nn.VerifyKernels(s); err != nil {
 		return nil, err
 	}
 	owner := s.Child()

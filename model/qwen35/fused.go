@@ -91,11 +91,3 @@ func (d *deltaNet) finishFused(s *mlx.Scope, y, z mlx.Array) mlx.Array {
 		Outputs: []mlx.Spec{{Shape: []int{1, T, d.valueHeads * d.valueDim}, Dtype: z.Dtype()}},
 	}, y, z, d.norm.W, d.eps)[0]
 }
-
-// whole is the net as the CPU device's kernel takes it.
-func (d *deltaNet) whole() mlx.DeltaNet {
-	return mlx.DeltaNet{
-		KeyHeads: d.keyHeads, ValueHeads: d.valueHeads, KeyDim: d.keyDim, ValueDim: d.valueDim, ConvWidth: d.width,
-		Taps: d.conv, Rate: d.decay, Bias: d.dtBias, Norm: mlx.Norm(d.norm),
-	}
-}

@@ -17,8 +17,8 @@ import (
 	"reprise/model/weights"
 )
 
-// logits of 23 ids in calls of 9, with a worker's options.
-func logits(t *testing.T, device mlx.Device, dir string, dtype mlx.Dtype, opts mlx.Options) ([]float32, []mlx.KernelCheck) {
+// logits of 23 ids in calls of 9, with a worker's options, and with these kernels found wrong.
+func logits(t *testing.T, device mlx.Device, dir string, dtype mlx.Dtype, opts mlx.Options, wrong ...string) ([]float32, []mlx.KernelCheck) {
 	t.Helper()
 	ids := make([]int32, 23)
 	for i := range ids {
@@ -26,6 +26,12 @@ func logits(t *testing.T, device mlx.Device, dir string, dtype mlx.Dtype, opts m
 	}
 	var out []float32
 	checks := mlxtest.OnWorkerWith(t, device, opts, func(s *mlx.Scope) error {
+		for _, name := range wrong {
+			of := func(v float32) func(s *mlx.Scope) []mlx.Array {
+				return func(s *mlx.Scope) []mlx.Array { return []mlx.Array{mlx.New(s, []float32{v}, 1)} }
+			}
+			s.Verify(name, 0, of(1), of(2))
+		}
 		m, err := arch.Load(s, dir, weights.Options{Dtype: dtype})
 		if err != nil {
 			return err
@@ -140,16 +146,42 @@ func TestBrokenKernelIsSwitchedOff(t *testing.T) {
 	}
 }
 
-// The CPU device's kernel is compared too, and is what runs.
-func TestCPUKernelIsCompared(t *testing.T) {
+// The CPU device's kernels are compared too. The delta net's is what runs, or plain ops where it is off; where one of those
+// that all layers share is off, none of them runs.
+func TestCPUKernelsAreCompared(t *testing.T) {
 	for _, dir := range checkpoints(t) {
 		want, none := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Plain: true})
 		got, checks := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{})
-		if len(none) != 0 || len(checks) != 1 || !checks[0].On {
+		net := false
+		for _, c := range checks {
+			if net = net || strings.HasPrefix(c.Kernel, "gated delta net, all of it"); !c.On {
+				t.Errorf("%s: %+v", dir, c)
+			}
+		}
+		if len(none) != 0 || !net {
 			t.Errorf("%s: compared %v, and without kernels %v", dir, checks, none)
 		}
 		if off := apart(got, want); !(off <= toleranceOf(dir)) {
 			t.Errorf("%s: logits differ by %g", dir, off)
+		}
+		for _, broken := range checks {
+			if strings.HasPrefix(broken.Kernel, "product") || strings.HasPrefix(broken.Kernel, "embedding") {
+				continue // more of the same
+			}
+			var log bytes.Buffer
+			got, checks := logits(t, mlx.CPU, dir, mlx.Float32, mlx.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, broken.Kernel)
+			off := 0
+			for _, c := range checks {
+				if !c.On {
+					off++
+				}
+			}
+			if off != 1 || strings.Count(log.String(), "switched off") != 1 {
+				t.Errorf("%s without %s: %d are off, the log says\n%s", dir, broken.Kernel, off, log.String())
+			}
+			if d := apart(got, want); !(d <= tolerance) {
+				t.Errorf("%s without %s: logits differ by %g", dir, broken.Kernel, d)
+			}
 		}
 	}
 }

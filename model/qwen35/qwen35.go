@@ -54,7 +54,6 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	if err := st.Close(); err != nil {
 		return nil, err
 	}
-	m.verifyKernels(st.Dtype())
 	nn.Prepare(owner, st.Dtype(), cfg.Hidden, mlx.GateSiLU)
 	for i := range m.layers {
 		if a := m.layers[i].full; a != nil {
@@ -71,21 +70,8 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		channels := 2*cfg.KeyHeads*cfg.KeyDim + cfg.ValueHeads*cfg.ValueDim
 		m.info.SnapshotBytes += int64((cfg.ConvWidth-1)*channels*st.Dtype().Size() + cfg.ValueHeads*cfg.KeyDim*cfg.ValueDim*4)
 	}
+	m.verifyKernels(st.Dtype())
 	return m, owner.Err()
-}
-
-// verifyKernels compares the kernels of the delta nets with their plain ops, once: the layers are alike.
-func (m *Model) verifyKernels(dtype mlx.Dtype) {
-	work := m.owner.Child()
-	defer work.Close()
-	like := likeDeltaNet(work, &m.cfg)
-	like.verify(m.owner, dtype)
-	m.owner.Fail(work.Err())
-	for i := range m.layers {
-		if d := m.layers[i].delta; d != nil {
-			d.use, d.eps = like.use, like.eps
-		}
-	}
 }
 
 func buildLayer(st *weights.Store, cfg *Config, i int) layer {

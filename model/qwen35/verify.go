@@ -26,6 +26,20 @@ func CheckKernels(s *mlx.Scope, c *hub.Config, dtype mlx.Dtype) error {
 	return s.Err()
 }
 
+// verifyKernels compares the kernels of the delta nets with their plain ops, once: the layers are alike.
+func (m *Model) verifyKernels(dtype mlx.Dtype) {
+	work := m.owner.Child()
+	defer work.Close()
+	like := likeDeltaNet(work, &m.cfg)
+	like.verify(m.owner, dtype)
+	m.owner.Fail(work.Err())
+	for i := range m.layers {
+		if d := m.layers[i].delta; d != nil {
+			d.use, d.eps = like.use, like.eps
+		}
+	}
+}
+
 // likeDeltaNet is a delta net of that shape with made-up weights and without projections.
 func likeDeltaNet(s *mlx.Scope, cfg *Config) *deltaNet {
 	d := &deltaNet{keyHeads: cfg.KeyHeads, valueHeads: cfg.ValueHeads, keyDim: cfg.KeyDim, valueDim: cfg.ValueDim, width: cfg.ConvWidth}

@@ -63,6 +63,8 @@ type Engine struct {
 func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
+	} else if opts.CPU.Log == nil {
+		opts.CPU.Log = opts.Logger
 	}
 	e := &Engine{opts: opts, id: fmt.Sprintf("%s-%d", hostname(), os.Getpid())}
 	defer func() {

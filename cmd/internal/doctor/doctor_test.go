@@ -136,7 +136,7 @@ func TestKernels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := find(t, examine(t, Options{Model: qwen}), "kernels"); f.Level != OK || !strings.Contains(f.Says, "1 compared") {
+	if f := find(t, examine(t, Options{Model: qwen}), "kernels"); f.Level != OK || !strings.Contains(f.Says, "compared with plain ops, all agree") {
 		t.Errorf("finding %+v", f)
 	}
 	r := &Report{}

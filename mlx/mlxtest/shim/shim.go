@@ -139,16 +139,13 @@ var types = map[mlx.Dtype]string{mlx.Float32: "float", mlx.BFloat16: "bfloat16_t
 func (m *Shim) source(k *mlx.Kernel, l mlx.Launch, inputs []mlx.HostArray) (string, error) {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	header, body := k.Source(mlx.CUDADialect)
 	if m.flavour == Metal {
 		line("#define FLAVOUR_METAL")
+		header, body = k.Source(mlx.MetalDialect)
 	}
 	b.WriteString(runtimeHeader)
-	if m.flavour == Metal {
-		b.WriteString(mlx.MetalDialect)
-	} else {
-		b.WriteString(mlx.CUDADialect)
-	}
-	b.WriteString(k.Helpers)
+	b.WriteString(header)
 	for i := range inputs {
 		line("static Buffer in%d;", i)
 	}
@@ -177,7 +174,7 @@ func (m *Shim) source(k *mlx.Kernel, l mlx.Launch, inputs []mlx.HostArray) (stri
 			line("constexpr int %s = %d;", a.Name, a.Int)
 		}
 	}
-	b.WriteString(k.Body)
+	b.WriteString(body)
 	line("}\nint main() {\nrun_lane = kernel;\nfor (;;) {\nint grid[3], group[3];\nread_all(grid, 12);\nread_all(group, 12);")
 	for i := range inputs {
 		line("read_all(in%d.shape, 32);\nin%d.read_size();\nread_all(in%d.make(), in%d.bytes);", i, i, i, i)

@@ -92,11 +92,10 @@ func Tolerance(t *testing.T, dir string) float64 {
 // WithModel loads a checkpoint in float32 on the CPU device and checks that nothing leaks.
 func WithModel(t *testing.T, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
 	t.Helper()
-	WithModelOn(t, mlx.Options{}, dir, widen, fn)
+	with(t, mlx.Options{}, dir, widen, fn)
 }
 
-// WithModelOn does so with a worker of these options.
-func WithModelOn(t *testing.T, opts mlx.Options, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
+func with(t *testing.T, opts mlx.Options, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
 	t.Helper()
 	mlxtest.OnWorkerWith(t, mlx.CPU, opts, func(s *mlx.Scope) error {
 		m, err := arch.Load(s, dir, weights.Options{Dtype: mlx.Float32, Widen: widen})

@@ -35,7 +35,7 @@ type Reuse struct {
 //   - nothing is left behind, no array and no byte.
 func (r Reuse) Run(t *testing.T, dir string) {
 	t.Helper()
-	WithModelOn(t, r.Worker, dir, false, func(s *mlx.Scope, m model.Model) error {
+	with(t, r.Worker, dir, false, func(s *mlx.Scope, m model.Model) error {
 		p := &player{s: s, m: m, calls: &calls{Model: m}}
 		rng := rand.New(rand.NewPCG(uint64(len(r.Widths)), 5))
 		ids, then := p.ids(rng, total(r.Widths)), p.ids(rng, total(r.Then))
