@@ -14,6 +14,15 @@ export PYTHONDONTWRITEBYTECODE=1
 "$python" "$here/make_gemma3_tiny.py" --out "$fresh/model/gemma3/testdata"
 "$python" "$here/make_gemma4_tiny.py" --out "$fresh/model/gemma4/testdata"
 "$python" "$here/make_qwen35_tiny.py" --out "$fresh/model/qwen35/testdata"
+"$python" "$root/model/hub/layout/testdata/make_vectors.py" --out "$fresh/model/hub/layout/testdata"
+if [ -f "$root/third_party/build/env.sh" ]; then
+    dump=$(mktemp -d)
+    trap 'rm -rf "$fresh" "$dump"' EXIT
+    (cd "$root" && . third_party/build/env.sh && REPRISE_CONVERT_DUMP=$dump go test -count=1 -run TheBytesAreMlxLms ./model/convert)
+    "$python" "$root/model/convert/testdata/make_vectors.py" "$dump" --out "$fresh/model/convert/testdata"
+else
+    echo "parity: the libraries are not built (make libraries): model/convert's vectors are not compared"
+fi
 real=${1:-$root/third_party/build/models/gemma-3-270m}
 if [ -f "$real/config.json" ]; then
     "$python" "$here/make_gemma3_real.py" "$real" --out "$fresh/model/gemma3/testdata"

@@ -100,6 +100,7 @@ func TestBadModelsAndFiles(t *testing.T) {
 		{"a checkpoint without a tokenizer to borrow", []string{"models", "synth", "--config", alone, "--out", out, "--tokenizer", dir}, []string{dir, "tokenizer.json"}},
 		{"a config to measure that is not there", []string{"bench", "speed", "--synth", "nosuch.json"}, []string{"--synth", "nosuch.json"}},
 		{"a config to measure without sizes", []string{"bench", "speed", "--synth", alone}, []string{"--synth", "linear_num_key_heads"}},
+		{"more layers to measure than there are", []string{"bench", "speed", "--synth", alone, "--layers", "9"}, []string{"--synth", alone, "9 layers of 2"}},
 		{"a missing model to quantize", []string{"models", "quantize", "nosuch", "--out", out}, []string{`"nosuch"`}},
 		{"a quantized model to quantize", []string{"models", "quantize", tiny.Copy(t, "tiny-q4"), "--out", out}, []string{"quantization block"}},
 		{"a folder that is full", []string{"models", "quantize", dir, "--out", dir}, []string{dir, "not empty"}},

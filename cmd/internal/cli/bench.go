@@ -11,6 +11,7 @@ import (
 	"reprise/cmd/internal/speed"
 	"reprise/mlx"
 	"reprise/model/hub"
+	"reprise/model/synth"
 	"reprise/server/engine"
 )
 
@@ -29,7 +30,7 @@ func newBenchSpeed() *cobra.Command {
 	var f engineFlags
 	var o speed.Options
 	var asJSON bool
-	var config string
+	var made madeUp
 	cmd := &cobra.Command{
 		Use:   "speed [flags]",
 		Short: "Prefill and decode speed at context frontiers",
@@ -42,7 +43,7 @@ func newBenchSpeed() *cobra.Command {
 			if err := o.Check(f.context); err != nil {
 				return &usageError{err}
 			}
-			report, err := benchSpeed(c, &f, config, o)
+			report, err := benchSpeed(c, &f, made, o)
 			if err != nil {
 				return err
 			}
@@ -60,34 +61,52 @@ func newBenchSpeed() *cobra.Command {
 	fs.IntVar(&o.Repeat, "repeat", 3, "measured rounds, behind one to warm up")
 	fs.BoolVar(&o.Profile, "profile", false, "show where the longest prompt's time goes: host and device, and by kind of op")
 	fs.BoolVar(&asJSON, "json", false, "print an object, with machine and versions")
-	fs.StringVar(&config, "synth", "", "measure made-up weights of the shapes in this `CONFIG`, a config.json; nothing is read or written but that file")
-	marked(cmd, inLoad, "synth")
+	fs.StringVar(&made.config, "synth", "", "measure made-up weights of the shapes in this `CONFIG`, a config.json; no checkpoint is read")
+	fs.IntVar(&made.change.Layers, "layers", 0, "with --synth: keep the first so many layers; 0 is all")
+	fs.StringArrayVar(&made.change.Set, "set", nil, "with --synth: `KEY=VALUE` for the config, as `models synth` has it")
+	marked(cmd, inLoad, "synth", "layers", "set")
 	marked(cmd, inPrefill, "prompt")
 	marked(cmd, inDecode, "gen")
 	marked(cmd, inOutput, "json", "repeat", "profile")
 	return cmd
 }
 
-func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options) (*speed.Report, error) {
-	var made *speed.Synthetic
-	var opts engine.Options
-	var err error
-	if config == "" {
-		opts, err = f.options()
-	} else {
-		if f.model != "" {
-			return nil, usagef("--synth and --model name two models: leave one out")
-		}
-		if made, err = speed.Synthesize(config); err != nil {
-			return nil, err
-		}
-		defer made.Close()
-		if opts, err = f.optionsFor(made.Use); err != nil {
-			return nil, err
-		}
+// madeUp is the model that --synth measures; no config: a real one is.
+type madeUp struct {
+	config string
+	change synth.Change
+}
+
+// open checks the flags and makes the engine's options of them.
+func (m madeUp) open(f *engineFlags) (*speed.Synthetic, engine.Options, error) {
+	switch {
+	case m.config == "" && (m.change.Layers != 0 || len(m.change.Set) > 0):
+		return nil, engine.Options{}, usagef("--layers and --set change the config of --synth: name one")
+	case m.config == "":
+		opts, err := f.options()
+		return nil, opts, err
+	case f.model != "":
+		return nil, engine.Options{}, usagef("--synth and --model name two models: leave one out")
 	}
+	made, err := speed.Synthesize(m.config, m.change)
+	if err != nil {
+		return nil, engine.Options{}, err
+	}
+	opts, err := f.optionsFor(made.Use)
+	if err != nil {
+		made.Close()
+		return nil, opts, err
+	}
+	return made, opts, nil
+}
+
+func benchSpeed(c *cobra.Command, f *engineFlags, m madeUp, o speed.Options) (*speed.Report, error) {
+	made, opts, err := m.open(f)
 	if err != nil {
 		return nil, err
+	}
+	if made != nil {
+		defer made.Close()
 	}
 	ctx, stop := interruptible(c.Context())
 	defer stop()
@@ -96,7 +115,7 @@ func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options
 		return nil, err
 	}
 	defer e.Close()
-	m := e.Model()
+	loaded := e.Model()
 	info, err := e.Worker().Info(ctx)
 	if err != nil {
 		return nil, err
@@ -108,23 +127,15 @@ func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options
 	}
 	report.Repeat = o.Repeat
 	bench := speed.Bench{
-		Turner: e, Context: m.Context,
-		Encode:   func(text string) ([]int32, error) { return m.Tokenizer.Encode(text, true) },
+		Turner: e, Context: loaded.Context,
+		Encode:   func(text string) ([]int32, error) { return loaded.Tokenizer.Encode(text, true) },
 		Progress: func(did string) { fmt.Fprintln(c.ErrOrStderr(), did) },
 	}
 	if made != nil {
-		bench.Encode, report.Model, report.Synth = made.Encode, made.Name(), config
+		bench.Encode, report.Model, report.Synth = made.Encode, made.Name(), m.config
 	}
-	if e.Worker().Device() == mlx.GPU {
-		inspect := func() (*hub.Inspection, error) { return hub.Inspect(m.Checkpoint.Dir, nil) }
-		if made != nil {
-			inspect = made.Inspect
-		}
-		in, err := inspect()
-		if err != nil {
-			return nil, err
-		}
-		report.Sizes = speed.CompareSizes(in, m.Parts, active)
+	if report.Sizes, err = sizes(e, made, active); err != nil {
+		return nil, err
 	}
 	if report.Points, err = bench.Measure(ctx, o); err != nil {
 		return nil, err
@@ -134,4 +145,22 @@ func benchSpeed(c *cobra.Command, f *engineFlags, config string, o speed.Options
 	}
 	report.Profile, err = bench.Profile(ctx, e.Worker(), slices.Max(o.Prompts), o.Gen)
 	return report, err
+}
+
+// sizes compares what inspect says with what is held, on a GPU, of which inspect speaks: nil elsewhere.
+func sizes(e *engine.Engine, made *speed.Synthetic, active int64) (*speed.Sizes, error) {
+	if e.Worker().Device() != mlx.GPU {
+		return nil, nil
+	}
+	var in *hub.Inspection
+	var err error
+	if made != nil {
+		in, err = made.Inspect()
+	} else {
+		in, err = hub.Inspect(e.Model().Checkpoint.Dir, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return speed.CompareSizes(in, e.Model().Parts, active), nil
 }

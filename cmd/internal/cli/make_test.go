@@ -60,7 +60,7 @@ func TestMadeUpCheckpoints(t *testing.T) {
 			Range   [2]float64 `json:"decode_tps_range"`
 		} `json:"points"`
 	}
-	text := done("", "bench", "speed", "--synth", config, "--prompt", "16", "--gen", "8", "--repeat", "1", "--device", "cpu", "--json")
+	text := done("", "bench", "speed", "--synth", config, "--layers", "4", "--set", `quantization={"mode":"nvfp4"}`, "--prompt", "16", "--gen", "8", "--repeat", "1", "--device", "cpu", "--json")
 	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		t.Fatal(err)
 	}

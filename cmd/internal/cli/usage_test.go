@@ -83,6 +83,8 @@ func TestUsageErrors(t *testing.T) {
 		{"models synth --config c.json --out d --layers -1", "--layers -1"},
 		{"models synth --config c.json --out d --seed x", "--seed"},
 		{"models synth c.json", "no argument"},
+		{"bench speed --layers 3", "--synth"},
+		{"bench speed --set vocab_size=3", "--synth"},
 		{"bench speed --synth c.json --model m", "--synth and --model"},
 		{"doctor everything", "no argument"},
 		{"cache why", "one turn"},

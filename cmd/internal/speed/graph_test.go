@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"reprise/mlx"
+	"reprise/model/synth"
 	"reprise/server/engine"
 )
 
@@ -61,9 +62,12 @@ func TestSynthesize(t *testing.T) {
 		}
 		return file
 	}
-	m, err := Synthesize(config(smallQwen))
+	m, err := Synthesize(config(smallQwen), synth.Change{Layers: 2})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if m.Layout.Layers != 2 {
+		t.Errorf("%d layers", m.Layout.Layers)
 	}
 	var o engine.Options
 	m.Use(&o)
@@ -82,7 +86,7 @@ func TestSynthesize(t *testing.T) {
 		t.Error("the folder was left behind")
 	}
 	for text, want := range map[string]string{"{": "JSON", `{"model_type": "mamba9"}`: "mamba9", `{"model_type": "qwen3_5", "num_hidden_layers": 1}`: "hidden_size"} {
-		if _, err := Synthesize(config(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--synth") {
+		if _, err := Synthesize(config(text), synth.Change{}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--synth") {
 			t.Errorf("%s: %v, want it to name %s", text, err, want)
 		}
 	}

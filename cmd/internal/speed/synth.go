@@ -24,14 +24,14 @@ type Synthetic struct {
 // seed of the weights: any will do, as long as it is one.
 const seed = 1
 
-// Synthesize reads the config and sets up what an engine needs besides weights: a folder with the config and a
-// vocabulary of one token. The caller closes it.
-func Synthesize(file string) (*Synthetic, error) {
+// Synthesize reads the config, changes it, and sets up what an engine needs besides weights: a folder with the config and
+// a vocabulary of one token. The caller closes it.
+func Synthesize(file string, change synth.Change) (*Synthetic, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("--synth: %w", err)
 	}
-	if raw, err = (synth.Change{}).Apply(raw); err != nil {
+	if raw, err = change.Apply(raw); err != nil {
 		return nil, fmt.Errorf("--synth %s: %w", file, err)
 	}
 	m := &Synthetic{}

@@ -1,17 +1,16 @@
 """Writes mlx_lm.json: what mlx-lm's converter makes of the test's made-up checkpoints.
 
-    dump=$(mktemp -d)
-    REPRISE_CONVERT_DUMP=$dump go test ./model/convert -run TheBytesAreMlxLms
-    ~/.cache/reprise-build/parity-venv/bin/python model/convert/testdata/make_vectors.py $dump
+    REPRISE_CONVERT_DUMP=DUMP go test ./model/convert -run TheBytesAreMlxLms     writes the checkpoints
+    make_vectors.py DUMP [--out DIR]
 
 The steps are those of mlx_lm.convert without its tokenizer: load_model, the cast, quantize_model. One predicate is ours:
 the table of per-layer embeddings at 8 bits.
 """
 
+import argparse
 import hashlib
 import json
 import pathlib
-import sys
 
 import mlx.core as mx
 import numpy as np
@@ -58,9 +57,14 @@ def vector(folder):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("dump", type=pathlib.Path)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).parent)
+    args = parser.parse_args()
     mx.set_default_device(mx.cpu)
-    out = {folder.name: vector(folder) for folder in sorted(pathlib.Path(sys.argv[1]).iterdir())}
-    (pathlib.Path(__file__).parent / "mlx_lm.json").write_text(json.dumps(out, indent=0) + "\n")
+    out = {folder.name: vector(folder) for folder in sorted(args.dump.iterdir())}
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "mlx_lm.json").write_text(json.dumps(out, indent=0) + "\n")
 
 
 main()

@@ -1,15 +1,16 @@
 """Writes mlx_lm.json: the tensors of mlx-lm's module trees for small configs and for those in shared/configs.
 
-    ~/.cache/reprise-build/parity-venv/bin/python model/hub/layout/testdata/make_vectors.py [SHARED]
+    make_vectors.py [--out DIR] [--configs ../shared/configs]
 
-Nothing is computed: the arrays stay unevaluated. Of the big configs a hash of the list is kept.
+Nothing is computed: the arrays stay unevaluated. Of the big configs a hash of the list is kept; where they are not there,
+what was committed of them is.
 """
 
+import argparse
 import hashlib
 import importlib
 import json
 import pathlib
-import sys
 
 from mlx.utils import tree_flatten
 
@@ -60,16 +61,25 @@ def tensors(config):
     return sorted(f"{name} {list(a.shape)}" for name, a in tree_flatten(model.parameters()))
 
 
-def main():
-    shared = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE.parents[5] / "shared") / "configs"
-    out = {"small": [], "real": []}
-    for name, config in CONFIGS.items():
-        out["small"].append({"name": name, "config": config, "tensors": tensors(config)})
-    for path in sorted(shared.glob("*.json")):
+def real(folder):
+    if not folder.is_dir():
+        return json.loads((HERE / "mlx_lm.json").read_text())["real"]
+    out = []
+    for path in sorted(folder.glob("*.json")):
         lines = tensors(json.loads(path.read_text()))
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        out["real"].append({"file": path.name, "tensors": len(lines), "sha256": digest})
-    (HERE / "mlx_lm.json").write_text(json.dumps(out, indent=1) + "\n")
+        out.append({"file": path.name, "tensors": len(lines), "sha256": digest})
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=pathlib.Path, default=HERE)
+    parser.add_argument("--configs", type=pathlib.Path, default=HERE.parents[4] / "shared" / "configs")
+    args = parser.parse_args()
+    small = [{"name": name, "config": config, "tensors": tensors(config)} for name, config in CONFIGS.items()]
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "mlx_lm.json").write_text(json.dumps({"small": small, "real": real(args.configs)}, indent=1) + "\n")
 
 
 main()
