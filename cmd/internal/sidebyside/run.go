@@ -129,6 +129,12 @@ func (b *Bench) libraries(ctx context.Context, r *Report, o Options, engines []*
 				continue
 			}
 			s, err := e.measure(ctx, context, o.Gen)
+			if err != nil && e.name != Ours && ctx.Err() == nil {
+				// A peer that dies once does not cost the others' rounds, and is not kept quiet either.
+				r.LeftOut = append(r.LeftOut, fmt.Sprintf("%v: measured once more", err))
+				b.say("%s", r.LeftOut[len(r.LeftOut)-1])
+				s, err = e.measure(ctx, context, o.Gen)
+			}
 			if err != nil {
 				return err
 			}
