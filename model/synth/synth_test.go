@@ -351,9 +351,10 @@ const big = `{"model_type": "qwen3_5", "text_config": {"model_type": "qwen3_5_te
 
 // A load peaks at the weights plus a tenth, from files and made up, for the CPU device and as a GPU holds them.
 func TestLoadPeak(t *testing.T) {
-	change := Change{Layers: 8, Set: []string{"hidden_size=512", "intermediate_size=2048", "vocab_size=8192"}}
+	// Kernels are compared with plain ops on made-up arrays of one layer's size: much beside so small a model.
+	change, compared := Change{Layers: 8, Set: []string{"hidden_size=512", "intermediate_size=2048", "vocab_size=8192"}}, 16<<20
 	if os.Getenv("REPRISE_PROVE") != "" {
-		change = Change{}
+		change, compared = Change{}, 0
 	}
 	file := configFile(t, big)
 	dir := write(t, Options{Config: file, Change: change})
@@ -375,7 +376,7 @@ func TestLoadPeak(t *testing.T) {
 				after := mlx.ReadMemory()
 				held, peak := after.Active-before, after.Peak-before
 				t.Logf("%s, as on a %s: %.1f MB held, peak %.1f MB: %+.1f %%", name, how, float64(held)/1e6, float64(peak)/1e6, 100*float64(peak-held)/float64(held))
-				if peak > held+held/10 {
+				if peak > held+held/10+int64(compared) {
 					t.Errorf("%s, as on a %s: the load peaked at %d bytes for %d of weights", name, how, peak, held)
 				}
 				return nil

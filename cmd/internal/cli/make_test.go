@@ -64,7 +64,7 @@ func TestMadeUpCheckpoints(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &report); err != nil {
 		t.Fatal(err)
 	}
-	if report.Model != "small" || report.Synth != config || report.Parts["mlp"] == 0 || report.Graph.Launches < 50 || len(report.Points) != 1 ||
+	if report.Model != "small" || report.Synth != config || report.Parts["mlp"] == 0 || report.Graph.Launches < 20 || len(report.Points) != 1 ||
 		report.Points[0].Prefill <= 0 || report.Points[0].Range[0] <= 0 {
 		t.Errorf("%s", text)
 	}

@@ -81,7 +81,7 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 		r.ok("device", "%s", text)
 	}
 	if level, threads := w.KernelLevel(); threads > 0 {
-		r.ok("kernels", "%s, %d threads on %d usable cores", level, threads, runtime.NumCPU())
+		r.ok("cpu kernels", "%s, %d threads on %d usable cores", level, threads, runtime.NumCPU())
 	}
 	d := device{kind: kind, room: info.RecommendedWorkingSet}
 	if d.room == 0 {

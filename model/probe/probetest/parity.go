@@ -123,7 +123,7 @@ func PlainParity(t *testing.T, dir string, tolerance float64) {
 func parity(t *testing.T, opts mlx.Options, dir string, widen bool, tolerance float64) {
 	t.Helper()
 	want := readExpected(t, dir)
-	WithModelOn(t, opts, dir, widen, func(s *mlx.Scope, m model.Model) error {
+	with(t, opts, dir, widen, func(s *mlx.Scope, m model.Model) error {
 		ref, _, err := s.Load(filepath.Join(dir, "expected.safetensors"))
 		if err != nil {
 			return err
