@@ -83,8 +83,8 @@ wanted=("$@")
   line 2.8 "the same ids whatever the tiers hold; echoes splice; a long prompt costs its tail" go test -count=1 -v -run 'SentBack|SamePrompt|Echoes|Tail|RealVocabulary|Captured' ./server/engine ./server/prompt
   line 2.9 "a dropped call breaks its row" go test -count=1 -v -run 'DroppedCall' ./server/engine
   line 2.10 "a missing prefix is computed once" go test -count=1 -v -run 'Once|Vain' ./server/engine ./kvcache
-  line 3.1 "tiny checkpoints of every architecture against mlx-lm, transformers and numpy" go test -count=1 -v -run 'Tiny|BFloat16|Greedy' ./model/gemma3 ./model/gemma4 ./model/qwen35
-  line 3.2 "the gated delta net's forms against float64, 1 to 200 tokens, captures anywhere" go test -count=1 -v -run 'Forms|FusedRecurrence|Reuse|LayerParts/.*delta' ./model/qwen35 ./mlx
+  line 3.1 "tiny checkpoints of every architecture against mlx-lm, transformers and numpy" go test -count=1 -v -run 'Tiny|BFloat16|Greedy|Transformers' ./model/gemma3 ./model/gemma4 ./model/qwen35
+  line 3.2 "the gated delta net's forms against float64, 1 to 200 tokens, captures anywhere" go test -count=1 -v -run 'Forms|FusedRecurrence|Reuse|LayerParts' ./model/qwen35 ./mlx
   line 3.3 "snapshots every 256 tokens cost at most 3 % of prefill, 8,192 tokens, a small hybrid" snapshots
   line 3.6 "models inspect's bytes are those that a load holds, part by part; the layout and its tensors are mlx-lm's" go test -count=1 -v \
     -run 'HoldWhatInspectSays|HoldsWhatInspectSays|RealConfigs|MlxLm' ./model/synth ./model/hub/layout ./model/convert
