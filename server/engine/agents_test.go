@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"reprise/mlx"
 	"reprise/server/api"
 	"reprise/server/engine"
 )
@@ -18,6 +21,7 @@ import (
 // agent talks to the server as an agent does.
 type agent struct {
 	t        *testing.T
+	engine   *engine.Engine
 	url      string
 	stream   bool
 	limit    int // max_tokens; 0: as much as fits
@@ -66,7 +70,7 @@ const agentTools = `[{"type":"function","function":{"name":"exec","description":
 // ask sends the conversation, with says as the model's answer.
 func (a *agent) ask(says string) reply {
 	a.t.Helper()
-	e := engine.Real()
+	e := a.engine
 	ids, err := e.Model().Tokenizer.Encode(says, false)
 	if err != nil {
 		a.t.Fatal(err)
@@ -190,62 +194,129 @@ func (a *agent) echo(r reply, results ...string) {
 	a.messages = append(append(a.messages, m), answers...)
 }
 
-// TestAgentLoop: two turns of a user, the first with parallel calls and their results, against the real weights in Gemma
-// 4's dialect. What the model "says" is a script; everything else is as it is served.
-func TestAgentLoop(t *testing.T) {
-	for name, stream := range map[string]bool{"streamed": true, "whole": false} {
-		t.Run(name, func(t *testing.T) {
-			s, err := api.NewServer(api.Options{Engine: engine.Real()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			srv := httptest.NewServer(s.Handler())
-			defer srv.Close()
-			a := &agent{t: t, url: srv.URL, stream: stream, messages: []map[string]any{{"role": "system", "content": "You are terse, " + name + "."}, {"role": "user", "content": "What is here?"}}}
-
-			first := a.ask("<|channel>thought\nI look,\n\nthen I read.\n<channel|>Let me see. " +
-				`<|tool_call>call:exec{timeout:1.0e1,command:<|"|>ls -l "é" {}<|"|>}<tool_call|><|tool_call>call:read{path:<|"|>a.md<|"|>,limit:2}<tool_call|><|tool_response>`)
-			if first.Reasoning != "I look,\n\nthen I read." || first.Content == nil || *first.Content != "Let me see. " || first.Finish != "tool_calls" || first.Row.Finish != "tool_calls" || len(first.Calls) != 2 {
-				t.Fatalf("the answer is %+v", first)
-			}
-			for i, want := range []string{`exec {"timeout":1.0e1,"command":"ls -l \"é\" {}"}`, `read {"path":"a.md","limit":2}`} {
-				c := first.Calls[i]
-				if got := c.Function.Name + " " + *c.Function.Arguments; got != want || !regexp.MustCompile("^[A-Za-z0-9]{1,40}$").MatchString(c.ID) || c.Type != "function" {
-					t.Errorf("call %d (%s, %s) is %s, want %s", i, c.ID, c.Type, got, want)
-				}
-			}
-			if first.Calls[0].ID == first.Calls[1].ID {
-				t.Error("both calls have one id")
-			}
-
-			a.echo(first, "a.md", "Hello.")
-			second := a.ask("It says Hello.<turn|>")
-			fed(t, first, second)
-			if second.Content == nil || *second.Content != "It says Hello." || second.Finish != "stop" || second.Calls != nil || second.Reasoning != "" {
-				t.Errorf("the second answer is %+v", second)
-			}
-
-			a.echo(second)
-			a.messages = append(a.messages, map[string]any{"role": "user", "content": "Thanks."})
-			third := a.ask(`<|tool_call>call:exec{command:<|"|>exit<|"|>}<tool_call|><|tool_response>`)
-			fed(t, second, third)
-			if third.Content != nil || third.Finish != "tool_calls" || third.Row.Spliced <= second.Row.Spliced {
-				t.Errorf("the third answer is %+v", third)
-			}
-		})
+// served is an agent before a server over an engine.
+func served(t *testing.T, e *engine.Engine, stream bool, messages ...map[string]any) *agent {
+	t.Helper()
+	s, err := api.NewServer(api.Options{Engine: e})
+	if err != nil {
+		t.Fatal(err)
 	}
+	srv := httptest.NewServer(s.Handler())
+	t.Cleanup(srv.Close)
+	return &agent{t: t, engine: e, url: srv.URL, stream: stream, messages: messages}
+}
+
+// answers are what a model says in the loop: first reasoning, text and two calls; then text; then a call alone.
+var answers = map[string][3]string{
+	"gemma4": {
+		"<|channel>thought\nI look,\n\nthen I read.\n<channel|>Let me see. " +
+			`<|tool_call>call:exec{timeout:1.0e1,command:<|"|>ls -l "x" {}<|"|>}<tool_call|><|tool_call>call:read{path:<|"|>a.md<|"|>,limit:2}<tool_call|><|tool_response>`,
+		"It says Hello.<turn|>",
+		`<|tool_call>call:exec{command:<|"|>exit<|"|>}<tool_call|><|tool_response>`,
+	},
+	"qwen3.6": {
+		"I look,\n\nthen I read.\n</think>\n\nLet me see.\n\n<tool_call>\n<function=exec>\n<parameter=timeout>\n1.0e1\n</parameter>\n<parameter=command>\nls -l \"x\" {}\n</parameter>\n</function>\n</tool_call>\n" +
+			"<tool_call>\n<function=read>\n<parameter=path>\na.md\n</parameter>\n<parameter=limit>\n2\n</parameter>\n</function>\n</tool_call><|im_end|>",
+		"\n</think>\n\nIt says Hello.<|im_end|>",
+		"\n</think>\n\n<tool_call>\n<function=exec>\n<parameter=command>\nexit\n</parameter>\n</function>\n</tool_call><|im_end|>",
+	},
+}
+
+// TestAgentLoop: two turns of a user, the first with parallel calls and their results, against the small real weights in
+// Gemma 4's dialect and a tiny random hybrid in Qwen3.6's. What the model "says" is a script; everything else is as it is
+// served.
+func TestAgentLoop(t *testing.T) {
+	for _, dialect := range []string{"gemma4", "qwen3.6"} {
+		e := engine.Real()
+		if dialect == "qwen3.6" {
+			e = tinyQwen(t)
+		}
+		for name, stream := range map[string]bool{"streamed": true, "whole": false} {
+			t.Run(dialect+"/"+name, func(t *testing.T) { loop(t, e, answers[dialect], stream, name) })
+		}
+	}
+}
+
+func loop(t *testing.T, e *engine.Engine, says [3]string, stream bool, name string) {
+	a := served(t, e, stream, map[string]any{"role": "system", "content": "You are terse, " + name + "."}, map[string]any{"role": "user", "content": "What is here?"})
+	first := a.ask(says[0])
+	if first.Reasoning != "I look,\n\nthen I read." || first.Content == nil || strings.TrimSpace(*first.Content) != "Let me see." || first.Finish != "tool_calls" || first.Row.Finish != "tool_calls" || len(first.Calls) != 2 {
+		t.Fatalf("the answer is %+v", first)
+	}
+	for i, want := range []string{`exec {"timeout":1.0e1,"command":"ls -l \"x\" {}"}`, `read {"path":"a.md","limit":2}`} {
+		c := first.Calls[i]
+		if got := c.Function.Name + " " + *c.Function.Arguments; got != want || !regexp.MustCompile("^[A-Za-z0-9]{1,40}$").MatchString(c.ID) || c.Type != "function" {
+			t.Errorf("call %d (%s, %s) is %s, want %s", i, c.ID, c.Type, got, want)
+		}
+	}
+	if first.Calls[0].ID == first.Calls[1].ID {
+		t.Error("both calls have one id")
+	}
+
+	a.echo(first, "a.md", "Hello.")
+	second := a.ask(says[1])
+	fed(t, first, second)
+	if second.Content == nil || *second.Content != "It says Hello." || second.Finish != "stop" || second.Calls != nil || second.Reasoning != "" {
+		t.Errorf("the second answer is %+v", second)
+	}
+
+	a.echo(second)
+	a.messages = append(a.messages, map[string]any{"role": "user", "content": "Thanks."})
+	third := a.ask(says[2])
+	fed(t, second, third)
+	if third.Content != nil || third.Finish != "tool_calls" || third.Row.Spliced <= second.Row.Spliced {
+		t.Errorf("the third answer is %+v", third)
+	}
+}
+
+// tinyQwen is an engine on a tiny random qwen3_5 checkpoint, with a vocabulary of characters and the dialect's markers.
+func tinyQwen(t *testing.T) *engine.Engine {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "tiny-qwen")
+	if err := os.CopyFS(dir, os.DirFS("../../model/qwen35/testdata/tiny-f32")); err != nil {
+		t.Fatal(err)
+	}
+	vocab := map[string]int{"\n": 0}
+	for c := ' '; c <= '~'; c++ {
+		if !strings.ContainsRune("~^$%@`&", c) { // 96 ids are all it has
+			vocab[string(c)] = len(vocab)
+		}
+	}
+	var added []any
+	ends := 0
+	for i, marker := range []string{"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>", "</tool_call>"} {
+		id := len(vocab) + i
+		if i == 2 {
+			ends = id
+		}
+		added = append(added, map[string]any{"id": id, "content": marker, "special": i < 3, "normalized": false, "single_word": false, "lstrip": false, "rstrip": false})
+	}
+	for name, content := range map[string]any{
+		"tokenizer.json": map[string]any{"version": "1.0", "added_tokens": added, "normalizer": nil, "pre_tokenizer": nil, "post_processor": nil, "decoder": map[string]any{"type": "Fuse"},
+			"model": map[string]any{"type": "BPE", "vocab": vocab, "merges": []any{}}},
+		"generation_config.json": map[string]any{"eos_token_id": ends},
+	} {
+		raw, err := json.Marshal(content)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), raw, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err := engine.Open(t.Context(), engine.Options{Model: dir, Device: mlx.CPU, Context: 8192, ChatTemplate: "qwen3.6"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
 }
 
 // TestCutOffInACall: an answer that the limit cuts within a call has finish_reason length and arguments that are JSON; half a
 // call is not put back.
 func TestCutOffInACall(t *testing.T) {
-	s, err := api.NewServer(api.Options{Engine: engine.Real()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(s.Handler())
-	defer srv.Close()
-	a := &agent{t: t, url: srv.URL, stream: true, messages: []map[string]any{{"role": "user", "content": "Write it."}}, limit: 14}
+	a := served(t, engine.Real(), true, map[string]any{"role": "user", "content": "Write it."})
+	a.limit = 14
 	first := a.ask(`<|tool_call>call:exec{command:<|"|>echo a, b, c, d, e, f, g, h, i, j, k<|"|>}<tool_call|><|tool_response>`)
 	if first.Finish != "length" || len(first.Calls) != 1 || !strings.HasPrefix(*first.Calls[0].Function.Arguments, `{"command":"echo a`) || !json.Valid([]byte(*first.Calls[0].Function.Arguments)) {
 		t.Fatalf("the answer is %+v", first)
