@@ -174,12 +174,10 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		a.count(func(s *AuditStats) { s.Failed++ })
 		row.FinishReason = ledger.Some(ledger.FinishError)
 		a.engine.opts.Logger.Error("audit failed", "turn", x.turn, "err", err)
 	default:
 		row.Audit, row.AuditMaxDiff = ledger.Some(verdict), ledger.Some(diff)
-		a.count(func(s *AuditStats) { s.add(verdict) })
 	}
 	if verdict == ledger.AuditMismatch {
 		a.engine.opts.Logger.Error("audit: the reused state is not what its provenance gives; it is dropped", "turn", x.turn, "hit", x.hit, "max_diff", diff)
@@ -189,6 +187,13 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 		_ = a.engine.worker.Do(context.Background(), func(*mlx.Scope) error { a.engine.cache.Sweep(); return nil })
 	}
 	a.engine.ledger.Record(row)
+	a.count(func(s *AuditStats) { // last: who sees the count finds the row, and the wrong state gone
+		if err != nil {
+			s.Failed++
+		} else {
+			s.add(verdict)
+		}
+	})
 }
 
 // compare computes the state again that the turn found, by the calls that made it, and the turn's own calls on it, and
