@@ -18,11 +18,44 @@ func normAdd(s *mlx.Scope, residual, y mlx.Array, norm *RMSNorm, factor mlx.Arra
 	if !factor.Valid() {
 		factor, with = norm.W, 0 // not read
 	}
+	each, simds := threadsOf(width)
 	return s.Launch(normAddKernel, mlx.Launch{
-		Grid: [3]int{32, 8, y.Size() / width}, Group: [3]int{32, 8, 1},
-		Template: []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "WIDTH", Int: width}, {Name: "FACTOR", Int: with}, mlx.FloatArg("EPS", norm.Eps)},
-		Outputs:  []mlx.Spec{{Shape: shape, Dtype: dtype}},
+		Grid: [3]int{32, simds, y.Size() / width}, Group: [3]int{32, simds, 1},
+		Template: []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "WIDTH", Int: width}, {Name: "EACH", Int: each}, {Name: "SIMDS", Int: simds},
+			{Name: "FACTOR", Int: with}, mlx.FloatArg("EPS", norm.Eps)},
+		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}},
 	}, y, residual, norm.W, factor)[0]
+}
+
+// threadsOf is how many values each thread of a row takes, and how many simdgroups that makes: more than 32 are too many
+// for a group.
+func threadsOf(width int) (each, simds int) {
+	each = 8
+	for width%each != 0 {
+		each /= 2
+	}
+	return each, (width/each + 31) / 32
+}
+
+// matvec is x [1, 1, in] times a matrix by matvecKernel.
+func (m *Matrix) matvec(s *mlx.Scope, x mlx.Array) mlx.Array {
+	shape := x.Shape()
+	in, out := shape[len(shape)-1], m.W.Dim(0)
+	shape[len(shape)-1] = out
+	return s.Launch(matvecKernel, mlx.Launch{
+		Grid: [3]int{32, (out + 15) / 16 * 4, 1}, Group: [3]int{32, 4, 1},
+		Template: []mlx.TemplateArg{{Name: "X", Dtype: x.Dtype()}, {Name: "K", Int: in}, {Name: "G", Int: m.GroupSize}},
+		Outputs:  []mlx.Spec{{Shape: shape, Dtype: x.Dtype()}},
+	}, x, m.W, m.Scales, m.Biases)[0]
+}
+
+// streams says whether matvec can make x·Wᵀ: one row, and a matrix of the form that it knows.
+func (m *Matrix) streams(s *mlx.Scope, x mlx.Array) bool {
+	return s.Err() == nil && s.Uses(matvecKernel) && x.Size() == x.Dim(-1) && x.Dtype() == m.Scales.Dtype() && m.streamed()
+}
+
+func (m *Matrix) streamed() bool {
+	return m.Mode == "affine" && m.Bits == 4 && m.Biases.Valid() && m.GroupSize%32 == 0 && m.W.Ndim() == 2 && m.W.Dim(0)%4 == 0 && m.W.Dim(1)%4 == 0
 }
 
 // gate is act(a)·b by gateKernel.
@@ -104,7 +137,7 @@ func (a *Attention) attend(s *mlx.Scope, q mlx.Array, slot state.Slot, place mlx
 // numbers of parts, since each is compiled.
 func partsOf(rows int) int {
 	parts := 1
-	for parts < 32 && rows > 768*parts {
+	for parts < 32 && rows > 160*parts {
 		parts *= 2
 	}
 	return parts

@@ -6,27 +6,34 @@ import "reprise/mlx"
 // small launches, each of which costs more than its work: norm and residual are one, and so are the three kinds of heads.
 // Template argument X is the type of activations.
 
-// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR: a group for each row. Grid: 32, 8, rows.
+// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR: a group for each row, EACH values a thread.
+// Grid: 32, SIMDS, rows.
 var normAddKernel = &mlx.Kernel{
 	Name:    "reprise_norm_add",
 	Inputs:  []string{"y", "residual", "weight", "factor"},
 	Outputs: []string{"out"},
 	Body: `
-  SHARED float sums[8];
+  SHARED float sums[SIMDS];
   const int lane = thread_position_in_threadgroup.x, part = thread_position_in_threadgroup.y;
-  const int row = threadgroup_position_in_grid.z * WIDTH;
+  const int at = (part * 32 + lane) * EACH, row = threadgroup_position_in_grid.z * WIDTH + at;
+  float value[EACH], add[EACH], by[EACH];
   float squares = 0;
-  for (int i = part * 32 + lane; i < WIDTH; i += 256) squares += float(y[row + i]) * float(y[row + i]);
+  if (at < WIDTH) {
+    load_values<EACH>(y + row, value);
+    load_values<EACH>(residual + row, add);
+    load_values<EACH>(weight + at, by);
+    for (int i = 0; i < EACH; i++) squares += value[i] * value[i];
+  }
   squares = lane_sum(squares);
   if (lane == 0) sums[part] = squares;
   barrier();
   float total = 0;
-  for (int i = 0; i < 8; i++) total += sums[i];
-  const float scale = rsqrt_of(total / WIDTH + float_of(EPS)), by = FACTOR ? float(factor[0]) : 1.0f;
-  for (int i = part * 32 + lane; i < WIDTH; i += 256) {
+  for (int i = 0; i < SIMDS; i++) total += sums[i];
+  const float scale = rsqrt_of(total / WIDTH + float_of(EPS)), times = FACTOR ? float(factor[0]) : 1.0f;
+  if (at < WIDTH) {
     // Rounded where the plain ops round: the residual is added to what has the type of activations.
-    const float normed = float(X(float(y[row + i]) * scale * float(weight[i])));
-    out[row + i] = X(float(X(float(residual[row + i]) + normed)) * by);
+    for (int i = 0; i < EACH; i++) value[i] = float(X(add[i] + float(X(value[i] * scale * by[i])))) * times;
+    store_values<EACH>(value, out + row);
   }
 `,
 }
@@ -57,26 +64,21 @@ var placeKernel = &mlx.Kernel{
 	Helpers: `
 template <int D, int DIMS, bool NORM, typename X, typename P, typename W, typename F, typename O>
 HELPER void place_head(P from, W weight, bool weighted, F frequency, O to, float position, float eps, int lane) {
-  float squares = 0;
+  constexpr int HALF = DIMS / 2;
+  float scale = 1;
   if (NORM) {
+    float squares = 0;
     for (int i = lane; i < D; i += 32) squares += float(from[i]) * float(from[i]);
-    squares = lane_sum(squares);
+    scale = rsqrt_of(lane_sum(squares) / D + eps);
   }
-  const float scale = NORM ? rsqrt_of(squares / D + eps) : 1.0f;
-  for (int i = lane; i < D; i += 32) {
-    float x = float(from[i]) * scale;
-    if (weighted) x *= float(weight[i]);
-    x = float(X(x));
-    if (i < DIMS) {
-      const int apart = DIMS / 2, pair = i < apart ? i + apart : i - apart;
-      float other = float(from[pair]) * scale;
-      if (weighted) other *= float(weight[pair]);
-      other = float(X(other));
-      const float angle = position * frequency[i < apart ? i : pair];
-      x = x * cos_of(angle) + (i < apart ? -other : other) * sin_of(angle);
-    }
-    to[i] = X(x);
+  for (int i = lane; i < HALF; i += 32) { // i turns with i + HALF
+    const float angle = position * frequency[i], c = cos_of(angle), s = sin_of(angle);
+    const float a = float(X(float(from[i]) * scale * (weighted ? float(weight[i]) : 1.0f)));
+    const float b = float(X(float(from[i + HALF]) * scale * (weighted ? float(weight[i + HALF]) : 1.0f)));
+    to[i] = X(a * c - b * s);
+    to[i + HALF] = X(b * c + a * s);
   }
+  for (int i = 2 * HALF + lane; i < D; i += 32) to[i] = X(float(from[i]) * scale * (weighted ? float(weight[i]) : 1.0f));
 }
 `,
 	Body: `
@@ -122,13 +124,15 @@ var attendKernel = &mlx.Kernel{
   }
   float top = -1e30f, weight = 0;
   for (int r = from + simd * ROWS; r < to; r += SIMDS * ROWS) {
-    float score[ROWS], now = top;
+    float key[ROWS][PER], value[ROWS][PER], score[ROWS], now = top;
+    for (int n = 0; n < ROWS; n++) { // all that is needed is asked for before any of it is used
+      const size_t at = size_t(r + n < to ? r + n : to - 1) * D + lane * PER;
+      load_values<PER>(keys + at, key[n]);
+      load_values<PER>(values + at, value[n]);
+    }
     for (int n = 0; n < ROWS; n++) {
-      float row[PER], dot = 0;
-      const int at = r + n < to ? r + n : to - 1;
-      load_values<PER>(keys + size_t(at) * D + lane * PER, row);
-      for (int j = 0; j < PER; j++) dot += query[j] * row[j];
-      score[n] = dot;
+      score[n] = 0;
+      for (int j = 0; j < PER; j++) score[n] += query[j] * key[n][j];
     }
     for (int n = 0; n < ROWS; n++) {
       score[n] = lane_sum(score[n]);
@@ -139,12 +143,9 @@ var attendKernel = &mlx.Kernel{
     weight *= shrink;
     for (int j = 0; j < PER; j++) sum[j] *= shrink;
     for (int n = 0; n < ROWS; n++) {
-      float row[PER];
-      const int at = r + n < to ? r + n : to - 1;
-      load_values<PER>(values + size_t(at) * D + lane * PER, row);
       const float e = r + n < to ? exp_of(score[n] - now) : 0.0f;
       weight += e;
-      for (int j = 0; j < PER; j++) sum[j] += e * row[j];
+      for (int j = 0; j < PER; j++) sum[j] += e * value[n][j];
     }
     top = now;
   }
@@ -188,5 +189,43 @@ var mergeKernel = &mlx.Kernel{
     value += parts[(head * PARTS + n) * D + i] * e;
   }
   out[head * D + i] = X(value / all);
+`,
+}
+
+// matvecKernel is one row x times a matrix of 4-bit weights, affine: a simdgroup makes ROWS results, a lane takes 32 columns
+// at a time, which lie in one group of G. A word's low five values become floats where they lie, under the exponent of
+// 2^23: x is divided by their places instead. Grid: 32, N/ROWS by fours.
+var matvecKernel = &mlx.Kernel{
+	Name:    "reprise_matvec",
+	Inputs:  []string{"x", "w", "scales", "biases"},
+	Outputs: []string{"out"},
+	Body: `
+  constexpr int ROWS = 4, CHUNKS = K / 32, GROUPS = K / G;
+  const int lane = thread_position_in_threadgroup.x, N = w_shape[0];
+  const int first = (threadgroup_position_in_grid.y * 4 + thread_position_in_threadgroup.y) * ROWS;
+  if (first >= N) return;
+  float sum[ROWS];
+  for (int r = 0; r < ROWS; r++) sum[r] = 0;
+  for (int c = lane; c < CHUNKS; c += 32) {
+    unsigned int words[ROWS][4];
+    for (int r = 0; r < ROWS; r++) load_words(w + size_t(first + r) * (K / 8) + c * 4, words[r]);
+    float values[32], total = 0;
+    load_values<32>(x + c * 32, values);
+    for (int i = 0; i < 32; i++) total += values[i];
+    for (int i = 0; i < 32; i++) values[i] *= i % 4 == 0 ? 1.0f : i % 4 == 1 ? 1.0f / 16 : i % 4 == 2 ? 1.0f / 256 : 1.0f / 4096;
+    for (int r = 0; r < ROWS; r++) {
+      float dot = 0;
+      for (int i = 0; i < 8; i++) {
+        const unsigned int half_word = i % 2 == 0 ? words[r][i / 2] : words[r][i / 2] >> 16;
+        for (int j = 0; j < 4; j++) dot += (float_of(int((half_word & (15u << (4 * j))) | 0x4b000000u)) - 8388608.0f) * values[i * 4 + j];
+      }
+      const size_t group = size_t(first + r) * GROUPS + c * 32 / G;
+      sum[r] += float(scales[group]) * dot + float(biases[group]) * total;
+    }
+  }
+  for (int r = 0; r < ROWS; r++) {
+    const float all = lane_sum(sum[r]);
+    if (lane == 0) out[first + r] = X(all);
+  }
 `,
 }

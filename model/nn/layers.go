@@ -87,7 +87,7 @@ func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) 
 
 // ProjectOntoTimes is ProjectOnto, times a factor [1], which may be none.
 func ProjectOntoTimes(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm, factor mlx.Array) mlx.Array {
-	if norm != nil && s.Uses(normAddKernel) {
+	if norm != nil && s.Uses(normAddKernel) && fitsGroup(residual) {
 		return normAdd(s, residual, l.Forward(s, x), norm, factor)
 	}
 	y := projectOnto(s, residual, x, l, norm)

@@ -34,7 +34,7 @@ func wave(s *mlx.Scope, dtype mlx.Dtype, frequency float64, shape ...int) mlx.Ar
 // Prepare compares the kernels of a layer's ends with their plain ops, once for each width; they are used where they
 // agree. It runs when a model is built.
 func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
-	if owner.Err() != nil || !owner.CustomKernels() {
+	if _, simds := threadsOf(width); owner.Err() != nil || !owner.CustomKernels() || simds > 32 {
 		return
 	}
 	s := owner.Child()
@@ -55,6 +55,36 @@ func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
 		return []mlx.Array{activatePlain(s, act, a, b)}
 	})
 	owner.Fail(s.Err())
+}
+
+// fitsGroup says whether a row of x is not too wide for normAddKernel.
+func fitsGroup(x mlx.Array) bool {
+	if !x.Valid() {
+		return false
+	}
+	_, simds := threadsOf(x.Dim(-1))
+	return simds <= 32
+}
+
+// verifyMatvec compares matvecKernel with MLX's product for rows of so many columns.
+func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
+	if owner.Err() != nil || !owner.CustomKernels() {
+		return
+	}
+	s := owner.Child()
+	defer s.Close()
+	x := wave(s, dtype, 0.29, 1, 1, in)
+	parts := s.Quantize(wave(s, dtype, 0.0137, 36, in), group, 4, "affine", mlx.Array{})
+	if s.Err() != nil {
+		owner.Fail(s.Err())
+		return
+	}
+	m := Matrix{W: parts[0], Scales: parts[1], Biases: parts[2], GroupSize: group, Bits: 4, Mode: "affine"}
+	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%d columns, group %d, %v", in, group, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{m.matvec(s, x)}
+	}, func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{s.QuantizedMatmul(x, m.W, m.Scales, m.Biases, true, group, 4, "affine")}
+	})
 }
 
 // Prepare compares the kernels of attention with their plain ops for heads of that width, and makes what they read.

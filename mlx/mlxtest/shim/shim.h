@@ -171,6 +171,7 @@ static float float_from(int bits) {
 #define thread_position_in_threadgroup_here (lane_now->position)
 #ifdef FLAVOUR_METAL
 #define thread
+#define device
 #define threadgroup static
 static void threadgroup_barrier(int) { wait_for_others(meeting, 0, 0); }
 #define thread_position_in_threadgroup thread_position_in_threadgroup_here
