@@ -66,7 +66,8 @@ func fitsGroup(x mlx.Array) bool {
 	return simds <= 32
 }
 
-// verifyMatvec compares matvecKernel with MLX's product for rows of so many columns.
+// verifyMatvec compares matvecKernel with sums in float32 for rows of so many columns: MLX's own product of one row in
+// bfloat16 lies up to 3 % of the largest result away from them on an H100.
 func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
 	if owner.Err() != nil || !owner.CustomKernels() {
 		return
@@ -83,7 +84,9 @@ func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
 	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%d columns, group %d, %v", in, group, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
 		return []mlx.Array{m.matvec(s, x)}
 	}, func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{s.QuantizedMatmul(x, m.W, m.Scales, m.Biases, true, group, 4, "affine")}
+		w := s.AsType(s.Dequantize(m.W, s.AsType(m.Scales, mlx.Float32), s.AsType(m.Biases, mlx.Float32), group, 4, "affine", mlx.Array{}, mlx.Float32), mlx.Float32)
+		y := s.SumAxis(s.Multiply(w, s.AsType(s.Reshape(x, []int{1, in}), mlx.Float32)), 1, false)
+		return []mlx.Array{s.AsType(s.Reshape(y, []int{1, 1, -1}), dtype)}
 	})
 }
 
