@@ -37,27 +37,6 @@ func threadsOf(width int) (each, simds int) {
 	return each, (width/each + 31) / 32
 }
 
-// matvec is x [1, 1, in] times a matrix by matvecKernel.
-func (m *Matrix) matvec(s *mlx.Scope, x mlx.Array) mlx.Array {
-	shape := x.Shape()
-	in, out := shape[len(shape)-1], m.W.Dim(0)
-	shape[len(shape)-1] = out
-	return s.Launch(matvecKernel, mlx.Launch{
-		Grid: [3]int{32, (out + 15) / 16 * 4, 1}, Group: [3]int{32, 4, 1},
-		Template: []mlx.TemplateArg{{Name: "X", Dtype: x.Dtype()}, {Name: "K", Int: in}, {Name: "G", Int: m.GroupSize}},
-		Outputs:  []mlx.Spec{{Shape: shape, Dtype: x.Dtype()}},
-	}, x, m.W, m.Scales, m.Biases)[0]
-}
-
-// streams says whether matvec can make x·Wᵀ: one row, and a matrix of the form that it knows.
-func (m *Matrix) streams(s *mlx.Scope, x mlx.Array) bool {
-	return s.Err() == nil && s.Uses(matvecKernel) && x.Size() == x.Dim(-1) && x.Dtype() == m.Scales.Dtype() && m.streamed()
-}
-
-func (m *Matrix) streamed() bool {
-	return m.Mode == "affine" && m.Bits == 4 && m.Biases.Valid() && m.GroupSize%32 == 0 && m.W.Ndim() == 2 && m.W.Dim(0)%4 == 0 && m.W.Dim(1)%4 == 0
-}
-
 // gate is act(a)·b by gateKernel.
 func gate(s *mlx.Scope, act mlx.Gate, a, b mlx.Array) mlx.Array {
 	if s.Err() != nil {

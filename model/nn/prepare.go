@@ -66,30 +66,6 @@ func fitsGroup(x mlx.Array) bool {
 	return simds <= 32
 }
 
-// verifyMatvec compares matvecKernel with sums in float32 for rows of so many columns: MLX's own product of one row in
-// bfloat16 lies up to 3 % of the largest result away from them on an H100.
-func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
-	if owner.Err() != nil || !owner.CustomKernels() {
-		return
-	}
-	s := owner.Child()
-	defer s.Close()
-	x := wave(s, dtype, 0.29, 1, 1, in)
-	parts := s.Quantize(wave(s, dtype, 0.0137, 36, in), group, 4, "affine", mlx.Array{})
-	if s.Err() != nil {
-		owner.Fail(s.Err())
-		return
-	}
-	m := Matrix{W: parts[0], Scales: parts[1], Biases: parts[2], GroupSize: group, Bits: 4, Mode: "affine"}
-	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%d columns, group %d, %v", in, group, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{m.matvec(s, x)}
-	}, func(s *mlx.Scope) []mlx.Array {
-		w := s.AsType(s.Dequantize(m.W, s.AsType(m.Scales, mlx.Float32), s.AsType(m.Biases, mlx.Float32), group, 4, "affine", mlx.Array{}, mlx.Float32), mlx.Float32)
-		y := s.SumAxis(s.Multiply(w, s.AsType(s.Reshape(x, []int{1, in}), mlx.Float32)), 1, false)
-		return []mlx.Array{s.AsType(s.Reshape(y, []int{1, 1, -1}), dtype)}
-	})
-}
-
 // Prepare compares the kernels of attention with their plain ops for heads of that width, and makes what they read.
 func (a *Attention) Prepare(owner *mlx.Scope, dtype mlx.Dtype, dim int) {
 	if owner.Err() != nil || !owner.CustomKernels() || a.RoPE.Dims%2 != 0 || a.RoPE.Dims < 2 {
