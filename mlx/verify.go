@@ -80,6 +80,15 @@ func (w *Worker) KernelChecks() []KernelCheck {
 	return slices.Clone(w.checks)
 }
 
+// Wave is made-up values to compare kernels on: float32, of a size of 1, no two of them alike.
+func (s *Scope) Wave(frequency float64, shape ...int) Array {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return s.Reshape(s.Sin(s.Multiply(s.Arange(0, float64(n), 1, Float32), s.Scalar(frequency, Float32))), shape)
+}
+
 // values are float32, whatever the dtypes.
 func (s *Scope) values(make func(s *Scope) []Array) ([][]float32, error) {
 	inner := s.Child()

@@ -38,14 +38,22 @@ func (w *SlidingKV) Reserve(int) {}
 // reach is the number of earlier rows that the next query sees.
 func (w *SlidingKV) reach() int { return min(w.used, w.window-1) }
 
+// room is the row that the first of T new ones gets: where the buffer is too short, its last rows move to the front.
+func (w *SlidingKV) room(T int) int {
+	if w.used+T > w.capacity {
+		return min(w.used, w.window-1+slack)
+	}
+	return w.used
+}
+
+// seenFrom is the first row that the query at row `at` sees.
+func (w *SlidingKV) seenFrom(at int) int { return max(0, at-(w.window-1)) }
+
 // Mask is nothing for one query, causal while no query's window is full, and otherwise the window, as a number where
 // the device's attention takes one and as an array elsewhere.
 func (w *SlidingKV) Mask(s *mlx.Scope, T int) Mask {
-	at := w.used
-	if at+T > w.capacity { // Open will move the rows to the front
-		at = min(at, w.window-1+slack)
-	}
-	m := Mask{Place: place(s, w.offset, max(0, at-(w.window-1)), at+T)}
+	at := w.room(T)
+	m := Mask{Place: place(s, w.offset, w.seenFrom(at), at+T)}
 	switch n := w.reach(); {
 	case T == 1:
 	case n+T <= w.window:
@@ -78,17 +86,17 @@ func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array
 // Open makes room for shape[2] rows.
 func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 	if T := shape[2]; w.used+T > w.capacity {
-		keep := min(w.used, w.window-1+slack)
+		keep := w.room(T)
 		w.move(s, shape, dtype, roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
 		w.used = keep
 	}
-	return Slot{Keys: w.k, Values: w.v, At: w.used, From: w.used - w.reach()}
+	return Slot{Keys: w.k, Values: w.v, At: w.used, From: w.seenFrom(w.used)}
 }
 
 // Written is the slot of the last T rows.
 func (w *SlidingKV) Written(T int) Slot {
 	at := w.used - T
-	return Slot{Keys: w.k, Values: w.v, At: at, From: max(0, at-(w.window-1))}
+	return Slot{Keys: w.k, Values: w.v, At: at, From: w.seenFrom(at)}
 }
 
 // Put takes the updated buffers.

@@ -1,7 +1,8 @@
-// 512-bit vectors for matrix-vector products: half the instructions of x86_vec.h, whose blocks they share. Included by
+// 512-bit vectors: what all loops share, and Broad for matrix-vector products: half the instructions of x86_vec.h, whose blocks they share. Included by
 // level_avx512.cpp behind that one, inside the level's namespace and target.
 
-struct Broad {
+// 16 floats, as matrix-vector loops and tiles use them.
+struct Floats16 {
   static constexpr int width = 16;
   using F = __m512;
 
@@ -12,6 +13,9 @@ struct Broad {
   static inline F add(F a, F b) { return _mm512_add_ps(a, b); }
   static inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+};
+
+struct Broad : Floats16 {
   static inline float sum(F a) {
     const __m512d d = _mm512_castps_pd(a);
     return Vec::sum(_mm256_add_ps(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(d, 1))));

@@ -26,19 +26,9 @@ namespace avx512 {
 #include "x86_vec.h"
 #include "avx512_vec.h"
 
-struct Wide {
-  static constexpr int width = 16;
+struct Wide : Floats16 {
   static constexpr bool sums_in_32 = true;
-  using F = __m512;
   using I = __m512i;
-
-  static inline F zero() { return _mm512_setzero_ps(); }
-  static inline F set1(float x) { return _mm512_set1_ps(x); }
-  static inline F load(const float *p) { return _mm512_loadu_ps(p); }
-  static inline void store(float *p, F a) { _mm512_storeu_ps(p, a); }
-  static inline F add(F a, F b) { return _mm512_add_ps(a, b); }
-  static inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
-  static inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 
   static inline I izero() { return _mm512_setzero_si512(); }
   static inline I iload(const uint8_t *p) { return _mm512_loadu_si512(p); }

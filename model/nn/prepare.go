@@ -21,14 +21,9 @@ func tolerance(s *mlx.Scope, dtype mlx.Dtype) float64 {
 	return 1e-5
 }
 
-// wave are values no two of which are alike, of that type.
+// wave is Scope.Wave of that type.
 func wave(s *mlx.Scope, dtype mlx.Dtype, frequency float64, shape ...int) mlx.Array {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	x := s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32)))
-	return s.AsType(s.Reshape(x, shape), dtype)
+	return s.AsType(s.Wave(frequency, shape...), dtype)
 }
 
 // Prepare compares the kernels of a layer's ends with their plain ops, once for each width; they are used where they

@@ -29,15 +29,6 @@ func VerifyKernels(s *mlx.Scope) error {
 // activations of 8 bits products are off by 1e-2.
 const floatTolerance, int8Tolerance = 5e-5, 3e-2
 
-// waves are values of a size of 1 that repeat nowhere.
-func waves(s *mlx.Scope, frequency float64, shape ...int) mlx.Array {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return s.Reshape(s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32))), shape)
-}
-
 // one makes the two sides of a comparison of one result.
 func one(make func(s *mlx.Scope) mlx.Array) func(*mlx.Scope) []mlx.Array {
 	return func(s *mlx.Scope) []mlx.Array { return []mlx.Array{make(s)} }
@@ -79,17 +70,17 @@ func verifyProducts(s *mlx.Scope) bool {
 	}
 	on := true
 	times := func(s *mlx.Scope, x, w mlx.Array) mlx.Array { return s.Matmul(x, s.Transpose(w, []int{1, 0})) }
-	single, five := waves(s, 0.37, 1, 1, 256), waves(s, 0.53, 1, 5, 256)
+	single, five := s.Wave(0.37, 1, 1, 256), s.Wave(0.53, 1, 5, 256)
 	for _, f := range comparedForms {
-		p, values := packedAs(s, waves(s, 0.71, 96, 256), f.Packed, f.dtype)
+		p, values := packedAs(s, s.Wave(0.71, 96, 256), f.Packed, f.dtype)
 		on = s.Verify("product, weights of "+f.name, tolerance, func(s *mlx.Scope) []mlx.Array {
 			return []mlx.Array{s.Product(single, p), s.Product(five, p)}
 		}, func(s *mlx.Scope) []mlx.Array { return []mlx.Array{times(s, single, values), times(s, five, values)} }) && on
 	}
-	gate, gateValues := packedAs(s, waves(s, 0.41, 96, 256), comparedForms[0].Packed, mlx.Float32)
-	up, upValues := packedAs(s, waves(s, 0.43, 96, 256), comparedForms[2].Packed, mlx.Float32)
-	norm, residual := mlx.Norm{W: waves(s, 0.2, 256), Eps: 1e-6}, waves(s, 0.3, 1, 5, 96)
-	post := mlx.Norm{W: waves(s, 0.7, 96), Eps: 1e-6}
+	gate, gateValues := packedAs(s, s.Wave(0.41, 96, 256), comparedForms[0].Packed, mlx.Float32)
+	up, upValues := packedAs(s, s.Wave(0.43, 96, 256), comparedForms[2].Packed, mlx.Float32)
+	norm, residual := mlx.Norm{W: s.Wave(0.2, 256), Eps: 1e-6}, s.Wave(0.3, 1, 5, 96)
+	post := mlx.Norm{W: s.Wave(0.7, 96), Eps: 1e-6}
 	on = s.Verify("products with norms, gates and residual", tolerance, func(s *mlx.Scope) []mlx.Array {
 		silu := s.Products(five, mlx.Block{Norm: &norm, Gate: mlx.GateSiLU}, gate, up)
 		gelu := s.Products(five, mlx.Block{Norm: &norm, Gate: mlx.GateGELU}, gate, up)
@@ -99,16 +90,16 @@ func verifyProducts(s *mlx.Scope) bool {
 		g, u := times(s, x, gateValues), times(s, x, upValues)
 		return []mlx.Array{s.Multiply(SiLU(s, g), u), s.Multiply(GELUTanh(s, g), u), s.Add(residual, s.RMSNorm(times(s, five, upValues), post.W, post.Eps))}
 	}) && on
-	experts, values := packedAs(s, waves(s, 0.23, 3, 96, 256), comparedForms[0].Packed, mlx.Float32)
+	experts, values := packedAs(s, s.Wave(0.23, 3, 96, 256), comparedForms[0].Packed, mlx.Float32)
 	choice := mlx.New(s, []uint32{2, 0, 2}, 3)
-	rows := waves(s, 0.61, 3, 1, 256)
+	rows := s.Wave(0.61, 3, 1, 256)
 	return s.Verify("gathered product", tolerance, one(func(s *mlx.Scope) mlx.Array { return s.GatheredProduct(rows, experts, choice) }),
 		one(func(s *mlx.Scope) mlx.Array { return s.Matmul(rows, s.SwapAxes(s.Take(values, choice, 0), 1, 2)) })) && on
 }
 
 // verifyHeads compares heads that are normed and rotated.
 func verifyHeads(s *mlx.Scope) bool {
-	x, norm := waves(s, 0.31, 1, 3, 4*64), RMSNorm{W: waves(s, 0.2, 64), Eps: 1e-6}
+	x, norm := s.Wave(0.31, 1, 3, 4*64), RMSNorm{W: s.Wave(0.2, 64), Eps: 1e-6}
 	rope := RoPE{Dims: 32, Base: 1e4, Scale: 1}
 	return s.Verify("heads, normed and rotated", floatTolerance, one(func(s *mlx.Scope) mlx.Array {
 		return s.PlaceHeads(x, 4, (*mlx.Norm)(&norm), &mlx.Rotary{Dims: rope.Dims, Base: rope.Base, Scale: rope.Scale}, 9)
@@ -122,8 +113,8 @@ func verifyHeads(s *mlx.Scope) bool {
 func verifyAttention(s *mlx.Scope) bool {
 	const heads, kvHeads, dim, rows, window = 4, 2, 64, 11, 3
 	scale := float32(1 / math.Sqrt(dim))
-	k, v := waves(s, 0.17, 1, kvHeads, rows, dim), waves(s, 0.19, 1, kvHeads, rows, dim)
-	queries := []mlx.Array{waves(s, 0.13, 1, heads, 1, dim), waves(s, 0.11, 1, heads, 5, dim)}
+	k, v := s.Wave(0.17, 1, kvHeads, rows, dim), s.Wave(0.19, 1, kvHeads, rows, dim)
+	queries := []mlx.Array{s.Wave(0.13, 1, heads, 1, dim), s.Wave(0.11, 1, heads, 5, dim)}
 	plain := func(s *mlx.Scope, q mlx.Array, window int) mlx.Array {
 		T := q.Dim(2)
 		sees := make([]bool, T*rows)
@@ -166,11 +157,11 @@ func verifyRows(s *mlx.Scope) bool {
 	on := true
 	ids := mlx.New(s, []int32{7, 0, 31}, 1, 3)
 	for _, f := range comparedForms {
-		p, values := packedAs(s, waves(s, 0.71, 32, 256), f.Packed, f.dtype)
+		p, values := packedAs(s, s.Wave(0.71, 32, 256), f.Packed, f.dtype)
 		on = s.Verify("embedding, rows of "+f.name, floatTolerance, one(func(s *mlx.Scope) mlx.Array { return s.Rows(ids, p, 1.5) }),
 			one(func(s *mlx.Scope) mlx.Array { return s.Multiply(s.Take(values, ids, 0), s.Scalar(1.5, mlx.Float32)) })) && on
 	}
-	x := waves(s, 0.9, 3, 40000)
+	x := s.Wave(0.9, 3, 40000)
 	return s.Verify("the largest value's place", 0, one(func(s *mlx.Scope) mlx.Array { return s.Largest(x) }),
 		one(func(s *mlx.Scope) mlx.Array { return s.ArgMaxAxis(x, -1, false) })) && on
 }

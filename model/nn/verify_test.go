@@ -29,7 +29,7 @@ func TestVerifyKernels(t *testing.T) {
 		}
 	}
 	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
-		s.Verify("attention", 0, one(func(s *mlx.Scope) mlx.Array { return waves(s, 1, 3) }), one(func(s *mlx.Scope) mlx.Array { return waves(s, 2, 3) }))
+		s.Verify("attention", 0, one(func(s *mlx.Scope) mlx.Array { return s.Wave(1, 3) }), one(func(s *mlx.Scope) mlx.Array { return s.Wave(2, 3) }))
 		if err := VerifyKernels(s); err != nil {
 			return err
 		}

@@ -33,9 +33,9 @@ func BenchmarkDeltaNet(b *testing.B) {
 							mix = d.mixWhole
 						}
 					}
-					of := func(shape ...int) mlx.Array { return s.AsType(wave(s, 0.3, shape...), dtype) }
+					of := func(shape ...int) mlx.Array { return s.AsType(s.Wave(0.3, shape...), dtype) }
 					inputs, z, rates := of(1, d.width-1+T, (2*keyHeads+heads)*dim), of(1, T, heads*dim), of(1, T, heads)
-					matrix := wave(s, 0.2, 1, heads, dim, dim)
+					matrix := s.Wave(0.2, 1, heads, dim, dim)
 					if err := s.Eval(inputs, z, rates, matrix); err != nil {
 						return err
 					}

@@ -43,9 +43,9 @@ func (m *Model) verifyKernels(dtype mlx.Dtype) {
 // likeDeltaNet is a delta net of that shape with made-up weights and without projections.
 func likeDeltaNet(s *mlx.Scope, cfg *Config) *deltaNet {
 	d := &deltaNet{keyHeads: cfg.KeyHeads, valueHeads: cfg.ValueHeads, keyDim: cfg.KeyDim, valueDim: cfg.ValueDim, width: cfg.ConvWidth}
-	d.conv = wave(s, 0.83, d.width, cfg.convChannels())
-	d.decay, d.dtBias = s.Negative(s.Exp(wave(s, 0.41, d.valueHeads))), wave(s, 0.59, d.valueHeads)
-	d.norm = nn.RMSNorm{W: wave(s, 0.67, d.valueDim), Eps: cfg.NormEps}
+	d.conv = s.Wave(0.83, d.width, cfg.convChannels())
+	d.decay, d.dtBias = s.Negative(s.Exp(s.Wave(0.41, d.valueHeads))), s.Wave(0.59, d.valueHeads)
+	d.norm = nn.RMSNorm{W: s.Wave(0.67, d.valueDim), Eps: cfg.NormEps}
 	return d
 }
 
@@ -60,21 +60,12 @@ type trial struct {
 
 func (d *deltaNet) trial(s *mlx.Scope, dtype mlx.Dtype) *trial {
 	const T = 3 // plain ops take them one by one
-	t := &trial{d: d, captures: []int{2}, dtype: dtype, matrix: wave(s, 0.19, 1, d.valueHeads, d.valueDim, d.keyDim)}
-	t.inputs = s.AsType(wave(s, 0.37, 1, d.width-1+T, 2*d.keyHeads*d.keyDim+d.valueHeads*d.valueDim), dtype)
-	t.z = s.AsType(wave(s, 0.53, 1, T, d.valueHeads*d.valueDim), dtype)
-	t.b, t.a = s.AsType(wave(s, 0.71, 1, T, d.valueHeads), dtype), s.AsType(wave(s, 1.3, 1, T, d.valueHeads), dtype)
+	t := &trial{d: d, captures: []int{2}, dtype: dtype, matrix: s.Wave(0.19, 1, d.valueHeads, d.valueDim, d.keyDim)}
+	t.inputs = s.AsType(s.Wave(0.37, 1, d.width-1+T, 2*d.keyHeads*d.keyDim+d.valueHeads*d.valueDim), dtype)
+	t.z = s.AsType(s.Wave(0.53, 1, T, d.valueHeads*d.valueDim), dtype)
+	t.b, t.a = s.AsType(s.Wave(0.71, 1, T, d.valueHeads), dtype), s.AsType(s.Wave(1.3, 1, T, d.valueHeads), dtype)
 	t.x = d.prepare(s, t.inputs, t.b, t.a)
 	return t
-}
-
-// wave are values that no two heads or tokens have alike, float32.
-func wave(s *mlx.Scope, frequency float64, shape ...int) mlx.Array {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return s.Reshape(s.Sin(s.Multiply(s.Arange(0, float64(n), 1, mlx.Float32), s.Scalar(frequency, mlx.Float32))), shape)
 }
 
 // verify compares each kernel that the device would use with its plain ops, and notes in the net which are used.

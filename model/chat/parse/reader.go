@@ -140,17 +140,22 @@ func (r *reader) hex() (rune, bool) {
 	return rune(u), true
 }
 
+// more goes to what an object or a list holds next, and says that it was left open where nothing does.
+func (r *reader) more() bool {
+	r.separators()
+	if r.i < len(r.b) {
+		return true
+	}
+	r.broken(CallUnclosed)
+	return false
+}
+
 func (r *reader) object() node {
 	out := node{kind: isObject}
 	r.i++
 	r.depth++
 	defer func() { r.depth-- }()
-	for {
-		r.separators()
-		if r.i == len(r.b) {
-			r.broken(CallUnclosed)
-			return out
-		}
+	for r.more() {
 		switch r.next() {
 		case '}':
 			r.i++
@@ -165,6 +170,7 @@ func (r *reader) object() node {
 			r.broken(Repeated)
 		}
 	}
+	return out
 }
 
 // key reads a member's key and the colon.
@@ -197,12 +203,7 @@ func (r *reader) list() node {
 	r.i++
 	r.depth++
 	defer func() { r.depth-- }()
-	for {
-		r.separators()
-		if r.i == len(r.b) {
-			r.broken(CallUnclosed)
-			return out
-		}
+	for r.more() {
 		switch r.next() {
 		case ']':
 			r.i++
@@ -217,6 +218,7 @@ func (r *reader) list() node {
 		}
 		out.items = append(out.items, r.value())
 	}
+	return out
 }
 
 // separators skips white space, commas, colons that are too many, and quotes that close nothing.
