@@ -60,8 +60,8 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help-command"})
-	group(root, map[string]int{"connect": 8, "guide": 10, "plan": 10, "report": 10, "selftest": 10})
-	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newCache(), newLogits(), newDoctor(), newVersion())
+	group(root, map[string]int{"guide": 10, "plan": 10, "report": 10, "selftest": 10})
+	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newCache(), newLogits(), newConnect(), newDoctor(), newVersion())
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
 	return root

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -16,11 +17,12 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags]",
 		Short: "Examines this machine; what is not in order comes with a line that mends it",
-		Long: "Examines libraries, device, memory, the model with its tokenizer and template, folders and the port. Nothing is changed and no weights\n" +
-			"are loaded. Exits 1 when something would fail.",
+		Long: "Examines libraries, device, memory, the model with its tokenizer and template, folders, the port, and the agents'\n" +
+			"configuration for the server there. Nothing is changed and no weights are loaded. Exits 1 when something would fail.",
 		Example: "  reprise doctor --model gemma-3-270m --ctx 8192",
 		Args:    exactly(0, "no argument"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			o.Key = os.Getenv(keyVariable)
 			r := doctor.Examine(c.Context(), o)
 			var err error
 			if asJSON {

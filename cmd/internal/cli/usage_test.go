@@ -92,6 +92,9 @@ func TestUsageErrors(t *testing.T) {
 		{"cache stats --url localhost:8000", "--url"},
 		{"cache wipe", `"wipe"`},
 		{"version --yaml", "--yaml"},
+		{"connect", "openclaw or hermes"},
+		{"connect aider", `"aider"`},
+		{"connect hermes --api completions", "--api"},
 	} {
 		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitUsage, tt.want) })
 	}
@@ -102,7 +105,6 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"plan", "reprise plan is not built yet"},
 		{"report DIR", "reprise report"},
-		{"connect hermes", "reprise connect"},
 		{"selftest", "reprise selftest"},
 		{"guide", "reprise guide"},
 		{"bench loop --session remote", "--session remote"},

@@ -33,6 +33,7 @@ type Options struct {
 	Device  string // auto, cpu, gpu
 	Context int    // 0: the checkpoint's
 	Addr    string // of the server
+	Key     string // that the server asks for
 }
 
 // Report is what `reprise doctor --json` prints.
@@ -50,6 +51,7 @@ func Examine(ctx context.Context, o Options) *Report {
 	r.checkpoint(ctx, o, device)
 	r.folders()
 	r.port(o.Addr)
+	r.agents(ctx, o)
 	return r
 }
 
