@@ -103,7 +103,6 @@ func TestUsageErrors(t *testing.T) {
 // What the contract names and this build lacks is refused by name, which is no mistake of the user's.
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
-		{"plan", "reprise plan is not built yet"},
 		{"report DIR", "reprise report"},
 		{"selftest", "reprise selftest"},
 		{"guide", "reprise guide"},
