@@ -33,6 +33,9 @@ func clients(t *testing.T) *Installed {
 	if os.Getenv("REPRISE_CLIENTS") == "" {
 		t.Skip("runs the real clients for minutes: third_party/clients.sh, make binary, then REPRISE_CLIENTS=1")
 	}
+	for _, name := range []string{"OPENCLAW_CONFIG_PATH", "OPENCLAW_STATE_DIR", "OPENCLAW_HOME", "HERMES_HOME"} {
+		t.Setenv(name, "") // of the developer's own agents
+	}
 	dir, err := filepath.Abs(root)
 	if err != nil {
 		t.Fatal(err)

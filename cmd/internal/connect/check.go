@@ -51,7 +51,11 @@ func check(a Agent, home, base string, s *Server) Finding {
 		}
 		return f
 	}
-	f.Says = fmt.Sprintf("%s uses %s at %s, context %d", a.title(), c.Model, c.URL, c.Context)
+	length := fmt.Sprint(c.Context)
+	if c.Context == 0 {
+		length = "as the server says"
+	}
+	f.Says = fmt.Sprintf("%s uses %s at %s, context %s", a.title(), c.Model, c.URL, length)
 	if s == nil {
 		f.Says += " (no server runs there: its own figure was not compared)"
 	}
@@ -84,6 +88,8 @@ func (c *Connection) differs(a Agent, base string, s *Server) (fails bool, says 
 		return false, ""
 	case c.Model != s.Model:
 		return true, fmt.Sprintf("asks for %s, but the server has %s", c.Model, s.Model)
+	case c.Context == 0 && c.Asks:
+		return false, ""
 	case c.Context == 0:
 		return false, fmt.Sprintf("does not say the context length, which is %d", s.Context)
 	case c.Context > s.Context:

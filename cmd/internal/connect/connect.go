@@ -42,6 +42,7 @@ type Connection struct {
 	Context int    // 0 when it does not say
 	Chosen  bool   // it is the agent's default, not only one of its providers
 	Other   string // what is the default
+	Asks    bool   // the agent asks the server for the length that its configuration does not say
 }
 
 // Change is a configuration with and without the server in it.

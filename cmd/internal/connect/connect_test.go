@@ -352,3 +352,20 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// What Hermes's own wizard writes for a custom endpoint fits as well: it asks the server for the length.
+func TestCheckHermesWizard(t *testing.T) {
+	dir := home(t)
+	path := filepath.Join(dir, ".hermes", "config.yaml")
+	for text, says := range map[string]string{
+		"model: {default: small, provider: custom, base_url: \"http://127.0.0.1:8000/v1\"}":                         "as the server says",
+		"model: {default: small, provider: custom, base_url: \"http://127.0.0.1:8000/v1\", context_length: 128000}": "128000",
+		"model: {default: small, provider: custom, base_url: \"http://127.0.0.1:9000/v1\"}":                         ":9000",
+	} {
+		file(t, path, text)
+		f := Check(dir, running.URL, running)[1]
+		if !strings.Contains(f.Says, says) || f.Fails != (says != "as the server says") {
+			t.Errorf("%s: %+v", text, f)
+		}
+	}
+}

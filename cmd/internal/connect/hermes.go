@@ -47,13 +47,13 @@ func (hermes) merge(d document, s *Server, api API) error {
 }
 
 func (hermes) read(d document) Connection {
-	c := Connection{URL: word(d.get("providers", provider, "base_url"))}
-	if c.URL == "" {
-		return c
+	c := Connection{Asks: true, Other: word(d.get("model", "provider")), Model: word(d.get("model", "default"))}
+	switch {
+	case c.Other == "custom" && d.get("model", "base_url") != nil: // as its own wizard writes it
+		c.URL, c.Chosen = word(d.get("model", "base_url")), true
+	default:
+		c.URL, c.Chosen = word(d.get("providers", provider, "base_url")), c.Other == provider
 	}
-	c.Model = word(d.get("model", "default"))
-	c.Other = word(d.get("model", "provider"))
-	c.Chosen = c.Other == provider
 	n, ok := d.get("model", "context_length").(int) // of every model
 	if !ok {
 		n, _ = d.get("providers", provider, "models", c.Model, "context_length").(int)
