@@ -40,16 +40,24 @@ type Options struct {
 type Report struct {
 	Version  version.Info `json:"version"`
 	Findings []Finding    `json:"findings"`
+
+	system probe
 }
 
 // Examine looks at everything. It never fails: what cannot be looked at is a finding.
-func Examine(ctx context.Context, o Options) *Report {
-	r := &Report{Version: version.Read()}
+func Examine(ctx context.Context, o Options) *Report { return look(ctx, o, system()) }
+
+func look(ctx context.Context, o Options, p probe) *Report {
+	r := &Report{Version: version.Read(), system: p}
 	r.machine()
+	r.libraries()
 	device := r.mlx(ctx, o.Device)
+	r.mac(device)
 	r.blas()
+	r.models()
 	r.checkpoint(ctx, o, device)
 	r.folders()
+	r.disk()
 	r.port(o.Addr)
 	r.agents(ctx, o)
 	return r

@@ -16,14 +16,21 @@ import (
 // examine looks at a tiny checkpoint with a folder of its own, unless the options say otherwise.
 func examine(t *testing.T, o Options) *Report {
 	t.Helper()
+	return examineWith(t, o, system())
+}
+
+// examineWith does on another machine.
+func examineWith(t *testing.T, o Options, p probe) *Report {
+	t.Helper()
 	if o.Device == "" {
 		o.Device = "cpu"
 	}
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
-	r := Examine(context.Background(), o)
+	r := look(context.Background(), o, p)
 	for _, f := range r.Findings {
+		seen.note(f)
 		if (f.Level == OK) != (f.Mend == "") || f.Says == "" {
 			t.Errorf("%s is %s, says %q and mends with %q", f.Name, f.Level, f.Says, f.Mend)
 		}
@@ -140,6 +147,7 @@ func TestKernels(t *testing.T) {
 		t.Errorf("finding %+v", f)
 	}
 	r := &Report{}
+	defer func() { seen.note(r.Findings...) }()
 	r.kernelChecks([]mlx.KernelCheck{{Kernel: "good", On: true}, {Kernel: "bad", Reason: "value 3 differs"}}, nil)
 	r.kernelChecks(nil, errors.New("layer_types is missing"))
 	r.kernelChecks(nil, nil)

@@ -2,34 +2,29 @@ package doctor
 
 import (
 	"context"
-	"log/slog"
-	"os"
 	"runtime"
 	"strings"
 
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/load"
-	"reprise/kvcache/ledger/footprint"
-	"reprise/kvcache/ledger/footprint/machine"
 	"reprise/mlx"
-	"reprise/model/arch"
-	"reprise/model/hub"
 )
 
 // device is what the model would run on.
 type device struct {
-	kind mlx.Device
-	room int64 // bytes that a GPU recommends to use; 0: unknown, or the host's memory counts
+	kind  mlx.Device
+	room  int64 // bytes that a GPU recommends to use; 0: unknown, or the host's memory counts
+	metal int64 // Metal's recommended working set; 0: none
 }
 
 func (r *Report) machine() {
-	m, err := machine.Read()
+	m, err := r.system.machine()
 	if err != nil {
 		r.add("machine", Warning, "figures will lack the machine's memory; see whether /proc is mounted", "%v", err)
 		return
 	}
 	r.ok("machine", "%s", m)
-	host, err := footprint.ReadHost()
+	host, err := r.system.host()
 	if err != nil {
 		r.add("memory", Warning, "admission cannot watch memory; see whether /proc is mounted", "%v", err)
 		return
@@ -59,7 +54,7 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 		return device{}
 	}
 	defer w.Close()
-	info, err := w.Info(ctx)
+	info, err := r.system.info(ctx, w)
 	if err != nil {
 		r.add("device", Problem, "run `make build` again; if it stays, run with --device cpu", "%s: %v", kind, err)
 		return device{kind: kind}
@@ -75,7 +70,7 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 		says = append(says, "recommended working set "+console.Bytes(info.RecommendedWorkingSet))
 	}
 	text := strings.Join(says, ", ")
-	if mend := idleGPU(kind); mend != "" {
+	if mend := r.idleGPU(kind); mend != "" {
 		r.add("device", Warning, mend, "%s", text)
 	} else {
 		r.ok("device", "%s", text)
@@ -83,53 +78,17 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 	if level, threads := w.KernelLevel(); threads > 0 {
 		r.ok("cpu kernels", "%s, %d threads on %d usable cores", level, threads, runtime.NumCPU())
 	}
-	d := device{kind: kind, room: info.RecommendedWorkingSet}
+	d := device{kind: kind, room: info.RecommendedWorkingSet, metal: info.RecommendedWorkingSet}
 	if d.room == 0 {
 		d.room = info.MemorySize
 	}
 	return d
 }
 
-// kernels compares the kernels that the model would use with plain ops, which needs no weights.
-func (r *Report) kernels(ctx context.Context, cfg *hub.Config, d device) {
-	w, err := mlx.StartWith(d.kind, mlx.Options{Log: slog.New(slog.DiscardHandler)}) // the finding is the warning
-	if err != nil {
-		return // the finding about the device says why
-	}
-	defer w.Close()
-	err = w.Do(ctx, func(s *mlx.Scope) error { return arch.CheckKernels(s, cfg, arch.Options(d.kind).Dtype) })
-	r.kernelChecks(w.KernelChecks(), err)
-}
-
-func (r *Report) kernelChecks(checks []mlx.KernelCheck, err error) {
-	const mend = "answers stay right, only slower: plain ops take its place; please report this line with the machine's name"
-	if err != nil {
-		r.add("kernels", Warning, "download the checkpoint again; if it stays, run with --device cpu", "%v", err)
-		return
-	}
-	var off []string
-	for _, c := range checks {
-		if !c.On {
-			off = append(off, c.Kernel+": "+c.Reason)
-		}
-	}
-	switch {
-	case len(off) > 0:
-		r.add("kernels", Warning, mend, "switched off: %s", strings.Join(off, "; "))
-	case len(checks) > 0:
-		r.ok("kernels", "%d compared with plain ops, all agree", len(checks))
-	}
-}
-
-// idleGPU says how a GPU that the machine has, but MLX does not see, could be used.
-func idleGPU(used mlx.Device) string {
-	if used == mlx.GPU || mlx.HasGPU() {
-		return ""
-	}
-	if runtime.GOOS == "darwin" {
-		return "MLX finds no Metal device: it needs Apple silicon and mlx.metallib beside libmlx; run `make build` again"
-	}
-	if _, err := os.Stat("/dev/nvidia0"); err == nil {
+// idleGPU says how a GPU that the machine has, but MLX does not see, could be used. What is wrong on a Mac is told under
+// "metal".
+func (r *Report) idleGPU(used mlx.Device) string {
+	if used != mlx.GPU && !r.system.gpu() && r.system.nvidia() {
 		return "this machine has an NVIDIA GPU that this MLX was not built for: MLX_BACKEND=cuda make build"
 	}
 	return ""
@@ -137,7 +96,7 @@ func idleGPU(used mlx.Device) string {
 
 // blas says what computes the products that MLX's own ops make on the CPU device; the kernels make those with weights.
 func (r *Report) blas() {
-	library, threads := mlx.BLAS()
+	library, threads := r.system.blas()
 	cores := runtime.NumCPU()
 	switch {
 	case library == "":

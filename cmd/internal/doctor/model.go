@@ -6,7 +6,6 @@ import (
 
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/load"
-	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
 	"reprise/model/arch"
 	"reprise/model/chat"
@@ -60,7 +59,7 @@ func (r *Report) context(o Options, in *hub.Inspection) {
 // fits compares what the weights need, held as they are stored, with what is free.
 func (r *Report) fits(in *hub.Inspection, d device) {
 	need := in.Bytes
-	host, err := footprint.ReadHost()
+	host, err := r.system.host()
 	if err != nil {
 		return // told under "memory"
 	}
@@ -69,7 +68,7 @@ func (r *Report) fits(in *hub.Inspection, d device) {
 		free, where = d.room, "the device's room"
 	}
 	if need > free {
-		r.add("fits", Warning, "free memory, or take a smaller model",
+		r.add("fits", Warning, "free memory, or take a smaller model: `reprise plan` has every line",
 			"weights need %s, %s is %s", console.Bytes(need), where, console.Bytes(free))
 		return
 	}

@@ -92,6 +92,7 @@ wanted=("$@")
   line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
   line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
+  line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
 } > >(tee "$work/transcript") 2>&1
