@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -62,6 +62,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise bench speed":   "prompt gen json repeat",
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check",
 		"reprise plan":          "recipe all model machine ctx turns json measured kv-bits",
+		"reprise selftest":      "json",
 		"reprise doctor":        "json",
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",

@@ -104,7 +104,6 @@ func TestUsageErrors(t *testing.T) {
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"report DIR", "reprise report"},
-		{"selftest", "reprise selftest"},
 		{"guide", "reprise guide"},
 		{"bench loop --session remote", "--session remote"},
 		{"bench loop --session restart", "--session restart"},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -17,18 +16,11 @@ import (
 
 // kernels compares the kernels that the model would use with plain ops, which needs no weights.
 func (r *Report) kernels(ctx context.Context, cfg *hub.Config, d device) {
-	w, err := mlx.StartWith(d.kind, mlx.Options{Log: slog.New(slog.DiscardHandler)}) // the finding is the warning
-	if err != nil {
+	if !d.works {
 		return // the finding about the device says why
 	}
-	defer w.Close()
-	err = w.Do(ctx, func(s *mlx.Scope) error {
-		if d.kind == mlx.GPU && !sizesOfItsOwn(cfg) {
-			return loadCut(s, cfg, d.kind)
-		}
-		return arch.CheckKernels(s, cfg, arch.Options(d.kind).Dtype)
-	})
-	r.kernelChecks(w.KernelChecks(), err)
+	checks, err := CompareKernels(ctx, cfg, d.kind)
+	r.kernelChecks(checks, err)
 }
 
 func (r *Report) kernelChecks(checks []mlx.KernelCheck, err error) {

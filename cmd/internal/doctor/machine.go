@@ -14,6 +14,7 @@ import (
 type device struct {
 	kind  mlx.Device
 	room  int64 // bytes that a GPU recommends to use; 0: unknown, or the host's memory counts
+	works bool
 	metal int64 // Metal's recommended working set; 0: none
 }
 
@@ -78,7 +79,7 @@ func (r *Report) mlx(ctx context.Context, name string) device {
 	if level, threads := w.KernelLevel(); threads > 0 {
 		r.ok("cpu kernels", "%s, %d threads on %d usable cores", level, threads, runtime.NumCPU())
 	}
-	d := device{kind: kind, room: info.RecommendedWorkingSet, metal: info.RecommendedWorkingSet}
+	d := device{kind: kind, works: true, room: info.RecommendedWorkingSet, metal: info.RecommendedWorkingSet}
 	if d.room == 0 {
 		d.room = info.MemorySize
 	}

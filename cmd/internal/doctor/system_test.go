@@ -241,8 +241,8 @@ func TestCut(t *testing.T) {
 		if a, b := kinds(cfg), kinds(small); !slices.Equal(a, b) {
 			t.Errorf("%s has layers of %v, cut %v", file, a, b)
 		}
-		if strings.Contains(file, "plan/configs") {
-			continue // too wide to make up here
+		if strings.Contains(file, "qwen3.6") {
+			continue // it takes seconds to make up
 		}
 		mlxtest.OnWorker(t, func(s *mlx.Scope) error { return loadCut(s, cfg, mlx.CPU) })
 	}

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"reprise/model/hub"
 )
 
 // Recipe is one of the article's: which model, on what, to show what, and what not to claim from it.
@@ -70,4 +72,23 @@ func (r *Recipe) model(b Backend) (*Model, error) {
 		m.Left = append(m.Left, Left{"rest", rest, Derived, fmt.Sprintf("the published artifact of %.2f GB less what is computed here: a tower for sound, tokenizer files; not loaded", float64(r.Artifact)/1e9)})
 	}
 	return m, nil
+}
+
+// Configs are the recipes' configs, with only the keys that sizes and shapes follow from: what a machine can be compared on
+// without a checkpoint.
+func Configs() (map[string]*hub.Config, error) {
+	out := map[string]*hub.Config{}
+	for _, r := range Recipes {
+		if r.config == "" {
+			continue
+		}
+		raw, err := configs.ReadFile("configs/" + r.config)
+		if err != nil {
+			return nil, err
+		}
+		if out[r.Model], err = parse(raw); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
