@@ -1,8 +1,10 @@
 package mlx
 
 /*
+#cgo noescape reprise_kernel_launch
+#cgo nocallback reprise_kernel_launch
 #include <stdlib.h>
-#include "launch.h"
+#include "kernels/launch.h"
 #include "mlx/c/mlx.h"
 */
 import "C"
@@ -90,52 +92,49 @@ func (s *Scope) Launch(k *Kernel, l Launch, inputs ...Array) []Array {
 	if s.worker.opts.Emulate != nil {
 		return s.emulate(k, l, inputs)
 	}
-	made := s.launch(k, l, inputs)
-	if made == nil {
-		return out
-	}
-	return s.madeAll(k.Name, made)
+	s.launch(k, l, inputs, out)
+	return s.madeAll(k.Name, out)
 }
 
-// launch is nil on an error.
-func (s *Scope) launch(k *Kernel, l Launch, inputs []Array) []Array {
+// launch leaves out as it is on an error.
+func (s *Scope) launch(k *Kernel, l Launch, inputs, out []Array) {
 	handle := s.worker.compiled(k)
 	if handle == nil {
 		s.fail(k.Name, inputs...)
-		return nil
+		return
 	}
-	var in [16]C.mlx_array
-	var outputs [8]C.reprise_output
-	var args [16]C.reprise_template
-	if len(inputs) > len(in) || len(l.Outputs) > len(outputs) || len(l.Template) > len(args) {
+	var c C.reprise_launch
+	var results [C.REPRISE_KERNEL_OUTPUTS]C.mlx_array
+	if len(inputs) > len(c.inputs) || len(l.Outputs) > len(c.outputs) || len(l.Template) > len(c.args) {
 		s.Fail(fmt.Errorf("mlx kernel %s: %d inputs, %d outputs, %d template arguments are too many", k.Name, len(inputs), len(l.Outputs), len(l.Template)))
-		return nil
+		return
+	}
+	c.input_count, c.output_count, c.arg_count = C.int(len(inputs)), C.int(len(l.Outputs)), C.int(len(l.Template))
+	for axis := range l.Grid {
+		c.grid[axis], c.group[axis] = C.int(l.Grid[axis]), C.int(l.Group[axis])
 	}
 	for i, a := range inputs {
-		in[i] = a.c()
+		c.inputs[i] = a.c()
 	}
 	for i, o := range l.Outputs {
-		outputs[i].rank, outputs[i].dtype = C.int(len(o.Shape)), o.Dtype.c()
+		c.outputs[i].rank, c.outputs[i].dtype = C.int(len(o.Shape)), o.Dtype.c()
 		for axis, n := range o.Shape {
-			outputs[i].shape[axis] = C.int(n)
+			c.outputs[i].shape[axis] = C.int(n)
 		}
 	}
 	for i, a := range l.Template {
-		args[i] = C.reprise_template{name: constant(a.Name), value: C.int(a.Int)}
+		c.args[i] = C.reprise_template{name: constant(a.Name), value: C.int(a.Int)}
 		if a.Dtype != DefaultDtype {
-			args[i].is_dtype, args[i].value = 1, C.int(a.Dtype.c())
+			c.args[i].is_dtype, c.args[i].value = 1, C.int(a.Dtype.c())
 		}
 	}
-	grid := [3]C.int{C.int(l.Grid[0]), C.int(l.Grid[1]), C.int(l.Grid[2])}
-	group := [3]C.int{C.int(l.Group[0]), C.int(l.Group[1]), C.int(l.Group[2])}
-	result := C.mlx_vector_array_new()
-	if C.reprise_launch(&result, kernelBackend(), handle, &in[0], C.int(len(inputs)), &outputs[0], C.int(len(l.Outputs)),
-		&grid[0], &group[0], &args[0], C.int(len(l.Template)), s.stream) != 0 {
-		freeVector(result)
+	if C.reprise_kernel_launch(&results[0], handle, &c, s.stream) != 0 {
 		s.fail(k.Name, inputs...)
-		return nil
+		return
 	}
-	return s.ownVector(result)
+	for i := range out {
+		out[i] = s.own(results[i])
+	}
 }
 
 func (s *Scope) emulate(k *Kernel, l Launch, inputs []Array) []Array {
@@ -174,7 +173,7 @@ func (k *Kernel) Source(dialect string) (header, body string) {
 	return compact(dialect + k.Helpers), compact(k.Body)
 }
 
-// compact leaves comments and indentation out: MLX puts the whole source together again at every launch.
+// compact leaves comments and indentation out: each way of launching a kernel keeps its source.
 func compact(source string) string {
 	var b strings.Builder
 	for line := range strings.Lines(source) {
@@ -188,7 +187,7 @@ func compact(source string) string {
 
 // compiled is the worker's handle of a kernel, null after an error. The name carries a checksum of the source, because
 // MLX keeps what it compiled for CUDA by name, on disk too.
-func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
+func (w *Worker) compiled(k *Kernel) *C.reprise_kernel {
 	if handle, ok := w.kernels[k]; ok {
 		return handle
 	}
@@ -223,7 +222,7 @@ func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
 		list(k.Outputs), C.int(len(k.Outputs)), text(header), text(body))
 	if handle != nil {
 		if w.kernels == nil {
-			w.kernels = map[*Kernel]unsafe.Pointer{}
+			w.kernels = map[*Kernel]*C.reprise_kernel{}
 		}
 		w.kernels[k] = handle
 	}
@@ -232,7 +231,7 @@ func (w *Worker) compiled(k *Kernel) unsafe.Pointer {
 
 func (w *Worker) freeKernels() {
 	for _, handle := range w.kernels {
-		C.reprise_kernel_free(kernelBackend(), handle)
+		C.reprise_kernel_free(handle)
 	}
 	w.kernels = nil
 }

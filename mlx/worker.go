@@ -2,6 +2,7 @@ package mlx
 
 /*
 #include "capture.h"
+#include "kernels/launch.h"
 #include "kernels/primitives.h"
 #include "mlx/c/mlx.h"
 */
@@ -16,7 +17,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // Device is where ops run.
@@ -44,8 +44,8 @@ type Worker struct {
 	profile atomic.Pointer[profile] // nil unless ops are timed
 	count   atomic.Pointer[counter] // nil unless nodes are counted
 
-	kernels     map[*Kernel]unsafe.Pointer // compiled custom kernels
-	uses        map[*Kernel]bool           // the verified ones
+	kernels     map[*Kernel]*C.reprise_kernel // compiled custom kernels
+	uses        map[*Kernel]bool              // the verified ones
 	checksMutex sync.Mutex
 	checks      []KernelCheck
 

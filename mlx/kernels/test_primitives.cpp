@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "launches.h"
 #include "mlx/c/error.h"
 #include "mlx/mlx.h"
 #include "primitives.h"
@@ -53,6 +54,47 @@ void expect_error(int code, const char *part) {
 }
 
 }  // namespace
+
+// A custom kernel's launches: MLX's call once for each way of launching it, and primitives that compute all the same. The
+// kernel is a sum on the CPU, so that what the outputs hang on is seen in their values.
+void test_launches() {
+  int calls = 0;
+  reprise_kernel kernel([&](const std::vector<mx::array> &inputs, const std::vector<mx::Shape> &, const std::vector<mx::Dtype> &, auto, auto,
+                            const auto &, auto, bool, mx::StreamOrDevice) {
+    calls++;
+    return std::vector<mx::array>{mx::add(inputs[0], inputs[1])};
+  });
+  const auto launch = [&](const mx::array &a, const mx::array &b, int grid, int constant) {
+    reprise_launch l{};
+    l.input_count = 2, l.output_count = 1, l.arg_count = 1;
+    l.grid[0] = grid, l.grid[1] = l.grid[2] = 1;
+    l.group[0] = l.group[1] = l.group[2] = 1;
+    l.inputs[0] = handle(a), l.inputs[1] = handle(b);
+    l.outputs[0].rank = 1, l.outputs[0].shape[0] = a.shape(0), l.outputs[0].dtype = a.dtype() == mx::int32 ? MLX_INT32 : MLX_FLOAT32;
+    l.args[0] = {"N", 0, constant};
+    return kernel.launch(l, stream).front();
+  };
+  const auto expect = [&](const mx::array &got, const mx::array &want, int want_calls, const char *what) {
+    expect_close(got, want, 0, what);
+    if (calls != want_calls) failures++, std::printf("FAIL %s: MLX's call was made %d times, not %d\n", what, calls, want_calls);
+  };
+  const mx::array a = mx::arange(0.0f, 9.0f), b = mx::arange(9.0f, 18.0f), c = mx::arange(0, 9), few = mx::arange(0.0f, 4.0f);
+  expect(launch(a, b, 9, 1), mx::add(a, b), 1, "a first launch");
+  expect(launch(b, b, 9, 1), mx::add(b, b), 1, "other inputs");
+  expect(launch(a, b, 18, 1), mx::add(a, b), 2, "another grid");
+  expect(launch(a, b, 9, 2), mx::add(a, b), 3, "another constant");
+  expect(launch(c, c, 9, 1), mx::add(c, c), 4, "another type");
+  expect(launch(few, few, 9, 1), mx::add(few, few), 5, "inputs that Metal takes as constants");
+  expect(launch(b, a, 9, 1), mx::add(a, b), 5, "the first way again");
+  mlx_array none{nullptr};
+  reprise_launch broken{};
+  broken.input_count = broken.output_count = 1;
+  expect_error(reprise_kernel_launch(&none, &kernel, &broken, c_stream), "input is an empty array");
+  if (reprise_kernel *k = reprise_kernel_new(REPRISE_CUDA, "none", nullptr, 0, nullptr, 0, "", "")) {
+    failures++, std::printf("FAIL a kernel without outputs was taken\n");
+    reprise_kernel_free(k);
+  }
+}
 
 int main() {
   mx::set_default_device(mx::Device::cpu);
@@ -146,6 +188,7 @@ int main() {
   expect_error(reprise_quantized_matmul(&r, handle(x), handle(q[0]), {nullptr}, {nullptr}, 32, 8, "affine", REPRISE_ACT_FLOAT, pool, c_stream), "no scales");
   expect_error(reprise_gather_qmm(&r, handle(x), handle(q[0]), {nullptr}, {nullptr}, {nullptr}, handle(x), 0, 0, "", REPRISE_ACT_FLOAT, pool, c_stream), "do not fit");
   expect_error(reprise_quantized_matmul(&r, {nullptr}, handle(q[0]), handle(q[1]), handle(q[2]), 32, 8, "affine", REPRISE_ACT_FLOAT, pool, c_stream), "x is an empty array");
+  test_launches();
   std::printf("%s: primitives, level %s, %d failures\n", failures ? "FAIL" : "ok", reprise_cpu_level(), failures);
   mx::synchronize();
   reprise_pool_free(pool);
