@@ -7,7 +7,7 @@ package mlx
 //	shuffle_xor(x, mask), lane_sum(x)                               across the 32 lanes, all of which must call it
 //	load4(p)                                                        four floats from a 16-byte boundary, as .x .y .z .w
 //	load_values<N>(p, to)                                           N values into floats, from where 16 bytes begin if N is so many
-//	store_values<N>(from, p)                                        the other way
+//	store_values<N>(from, p), load_words(p, to)                     the other way; four words from where 16 bytes begin
 //	float_of(bits)                                                  of a template argument, which is an integer (FloatArg)
 //	exp_of, log_of, rsqrt_of, tanh_of, sin_of, cos_of               of float32, to its precision
 //	SHARED float x[N]; barrier()                                    memory of a group, declared in the body; all its threads meet
@@ -33,6 +33,10 @@ HELPER void load_values(P p, LOCAL float (&to)[N]) {
 template <int N, typename X>
 HELPER void store_values(LOCAL const float (&from)[N], device X *p) {
   for (int i = 0; i < N; i++) p[i] = X(from[i]);
+}
+template <typename P>
+HELPER void load_words(P p, LOCAL unsigned int (&to)[4]) {
+  for (int i = 0; i < 4; i++) to[i] = p[i];
 }
 HELPER float exp_of(float x) { return metal::precise::exp(x); }
 HELPER float log_of(float x) { return metal::precise::log(x); }
@@ -87,6 +91,12 @@ HELPER void store_values(const float (&from)[N], X* p) {
   } else {
     for (int i = 0; i < N; i++) p[i] = X(from[i]);
   }
+}
+HELPER void load_words(const unsigned int* p, unsigned int (&to)[4]) {
+  struct alignas(16) Words { unsigned int at[4]; };
+  const Words words = *reinterpret_cast<const Words*>(p);
+#pragma unroll
+  for (int i = 0; i < 4; i++) to[i] = words.at[i];
 }
 HELPER float exp_of(float x) { return expf(x); }
 HELPER float log_of(float x) { return logf(x); }

@@ -73,6 +73,11 @@ func (s *Scope) CustomKernels() bool {
 	return s.worker.opts.Emulate != nil || s.worker.device == GPU && !s.worker.opts.Plain
 }
 
+// CUDA says whether the scope's device is MLX's CUDA backend, which lacks some of Metal's products or has slower ones.
+func (s *Scope) CUDA() bool {
+	return s.worker.opts.Emulate == nil && s.worker.device == GPU && kernelBackend() == C.REPRISE_CUDA
+}
+
 // Launch runs a kernel over inputs, which it gets row-major. Only where CustomKernels.
 func (s *Scope) Launch(k *Kernel, l Launch, inputs ...Array) []Array {
 	out := make([]Array, len(l.Outputs))

@@ -21,6 +21,9 @@ type profile struct {
 	kinds map[string]OpTime
 }
 
+// Sent is the time that AsyncEval took so far: MLX sends a graph's ops out one by one, on the worker's thread.
+func (w *Worker) Sent() time.Duration { return time.Duration(w.sent.Load()) }
+
 // StartProfile makes the worker evaluate every op alone, as soon as it is built, and note how long that takes by kind
 // of op, until StopProfile. Nothing overlaps then and each op is waited for, so that the sum is more than a step takes.
 func (w *Worker) StartProfile() { w.profile.Store(&profile{kinds: map[string]OpTime{}}) }

@@ -8,6 +8,7 @@ import "C"
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 )
 
@@ -47,18 +48,27 @@ const evaluatedFrom = 256 << 10
 // when it sends an op out, and sends a hundred before the first has run: there a big result is evaluated at once, or
 // a chunk would hold every layer's arrays.
 func (s *Scope) Within(build func(inner *Scope) Array) Array {
-	inner := s.Child()
-	out := build(inner)
-	if s.Fail(inner.err); s.err != nil || out.ctx == nil {
-		inner.Close()
-		return Array{}
-	}
-	out = s.Adopt(inner.Keep(out))
-	inner.Close()
-	if s.worker.device == CPU && out.Nbytes() >= evaluatedFrom {
-		_ = s.Eval(out) // an error sticks to the scope
-	}
+	var out Array
+	s.WithinAll(func(inner *Scope) []*Array { out = build(inner); return []*Array{&out} })
 	return out
+}
+
+// WithinAll is Within of several results, which build has written where it says; none stays none.
+func (s *Scope) WithinAll(build func(inner *Scope) []*Array) {
+	inner := s.Child()
+	defer inner.Close()
+	results := build(inner)
+	s.Fail(inner.err)
+	for _, out := range results {
+		if s.err != nil || out.ctx == nil {
+			*out = Array{}
+			continue
+		}
+		*out = s.Adopt(inner.Keep(*out))
+		if s.worker.device == CPU && out.Nbytes() >= evaluatedFrom {
+			_ = s.Eval(*out) // an error sticks to the scope
+		}
+	}
 }
 
 // Child opens a scope inside s, with the same stream; the caller closes it.
@@ -132,7 +142,9 @@ func (s *Scope) evaluate(async bool, arrays []Array) error {
 	}
 	var rc C.int
 	if async {
+		start := time.Now()
 		rc = C.mlx_async_eval(v)
+		s.worker.sent.Add(int64(time.Since(start)))
 	} else {
 		rc = C.mlx_eval(v)
 	}

@@ -41,6 +41,7 @@ type Worker struct {
 	// kernelsOff leaves these kernels out all the same: one of them was found wrong.
 	kernelsOff atomic.Bool
 
+	sent    atomic.Int64            // nanoseconds, see Sent
 	profile atomic.Pointer[profile] // nil unless ops are timed
 	count   atomic.Pointer[counter] // nil unless nodes are counted
 

@@ -144,15 +144,20 @@ func (m *Model) ForwardLast(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Ar
 
 // forward returns at least the last `wanted` rows.
 func (m *Model) forward(s *mlx.Scope, ids mlx.Array, st *state.State, wanted int) mlx.Array {
-	h := m.embed.Forward(s, ids)
-	p := &pass{cfg: &m.cfg, st: st, tokens: ids.Dim(1), inputs: m.perLayer.inputs(s, ids, h)}
+	h := nn.Rows{X: m.embed.Forward(s, ids)}
+	p := &pass{cfg: &m.cfg, st: st, tokens: ids.Dim(1), perLayer: m.perLayer, inputs: m.perLayer.inputs(s, ids, h.X)}
+	p.own = p.perLayer.split(s, p.inputs, len(m.layers))
 	p.mask(s)
 	for i := range m.layers {
 		if i == m.cfg.own() {
 			h = p.share(s, h, wanted)
 		}
-		h = s.Within(func(inner *mlx.Scope) mlx.Array {
-			return m.layers[i].forward(inner, h, m.perLayer.of(inner, p.inputs, i), p.memory(i))
+		if s.Err() != nil {
+			return mlx.Array{}
+		}
+		s.WithinAll(func(inner *mlx.Scope) []*mlx.Array {
+			h = m.layers[i].forward(inner, h, p.own[i], p.memory(i), m.begins(i+1))
+			return h.Arrays()
 		})
 	}
 	if s.Err() == nil {
@@ -160,7 +165,19 @@ func (m *Model) forward(s *mlx.Scope, ids mlx.Array, st *state.State, wanted int
 			s.Fail(err)
 		}
 	}
-	return m.norm.Forward(s, h)
+	x, norm := h.For(&m.norm)
+	if norm == nil {
+		return x
+	}
+	return norm.Forward(s, x)
+}
+
+// begins is the norm that layer i begins with, or the model's last.
+func (m *Model) begins(i int) *nn.RMSNorm {
+	if i == len(m.layers) {
+		return &m.norm
+	}
+	return &m.layers[i].inputNorm
 }
 
 // pass is what the layers of one call have in common.
@@ -168,7 +185,11 @@ type pass struct {
 	cfg    *Config
 	st     *state.State
 	tokens int
-	inputs mlx.Array // the tokens' embeddings for each layer, or none
+
+	perLayer *perLayer
+	inputs   mlx.Array   // the tokens' embeddings for all layers, or none
+	own      []mlx.Array // and for each
+
 	masks  map[state.Kind]state.Mask
 	shared map[state.Kind]nn.Shared // for layers without keys and values
 }
@@ -185,12 +206,12 @@ func (p *pass) mask(s *mlx.Scope) {
 
 // share gives the layers behind what the last layers with keys and values have appended, and is the rows of h that they
 // go on with: all of them, or the last.
-func (p *pass) share(s *mlx.Scope, h mlx.Array, wanted int) mlx.Array {
+func (p *pass) share(s *mlx.Scope, h nn.Rows, wanted int) nn.Rows {
 	rows := p.tokens
 	if wanted == 1 && rows > 1 && s.Err() == nil {
-		rows, h, p.masks = 1, model.LastRow(s, h), nil // one query sees all that it is given
-		if shape := p.inputs.Shape(); p.inputs.Valid() {
-			p.inputs = s.Slice(p.inputs, []int{0, p.tokens - 1, 0, 0}, shape, []int{1, 1, 1, 1})
+		rows, h, p.masks = 1, nn.Rows{X: model.LastRow(s, h.X)}, nil // one query sees all that it is given
+		if p.inputs.Valid() {
+			p.own = p.perLayer.split(s, model.LastRow(s, p.inputs), p.cfg.Layers)
 		}
 	}
 	p.shared = map[state.Kind]nn.Shared{}

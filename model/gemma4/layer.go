@@ -112,37 +112,46 @@ func (r *rope) wavelengths(dim int) []float32 {
 	return out
 }
 
-// forward is the layer on x [1, T, hidden] and its own embedding of the tokens, [1, T, width] or none.
-func (l *layer) forward(s *mlx.Scope, x, own mlx.Array, on memory) mlx.Array {
-	h := nn.ProjectOnto(s, x, l.attn.forward(s, x, &l.inputNorm, on), &l.attn.o, &l.postAttnNorm)
-	h = l.feedForward(s, h)
-	if l.inject != nil {
-		return l.inject.forward(s, h, own, l.scalar)
+// forward is the layer on x [1, T, hidden] and its own embedding of the tokens, [1, T, width] or none; next is the norm that
+// the next layer begins with.
+func (l *layer) forward(s *mlx.Scope, x nn.Rows, own mlx.Array, on memory, next *nn.RMSNorm) nn.Rows {
+	h := nn.ProjectOntoFor(s, x.X, l.attn.forward(s, x, &l.inputNorm, on), &l.attn.o, &l.postAttnNorm, mlx.Array{}, &l.preMLPNorm)
+	switch {
+	case l.inject != nil:
+		return l.inject.forward(s, l.feedForward(s, h), own, l.scalar, next)
+	case l.experts == nil:
+		return nn.ProjectOntoFor(s, h.X, l.mlp(s, h), &l.down, &l.postMLPNorm, l.scalar, next)
 	}
-	return s.Multiply(h, l.scalar)
+	return nn.Rows{X: s.Multiply(l.feedForward(s, h), l.scalar)}
+}
+
+// mlp is the MLP up to its last projection.
+func (l *layer) mlp(s *mlx.Scope, h nn.Rows) mlx.Array {
+	x, norm := h.For(&l.preMLPNorm)
+	return nn.Gated(s, x, norm, mlx.GateGELU, &l.gate, &l.up)
 }
 
 // feedForward is h with the MLP added, and the experts' part.
-func (l *layer) feedForward(s *mlx.Scope, h mlx.Array) mlx.Array {
-	inner := nn.Gated(s, h, &l.preMLPNorm, mlx.GateGELU, &l.gate, &l.up)
+func (l *layer) feedForward(s *mlx.Scope, h nn.Rows) mlx.Array {
+	inner := l.mlp(s, h)
 	if l.experts == nil {
-		return nn.ProjectOnto(s, h, inner, &l.down, &l.postMLPNorm)
+		return nn.ProjectOnto(s, h.X, inner, &l.down, &l.postMLPNorm)
 	}
-	both := nn.ProjectOnto(s, l.experts.forward(s, h), inner, &l.down, &l.experts.denseNorm)
-	return s.Add(h, l.postMLPNorm.Forward(s, both))
+	both := nn.ProjectOnto(s, l.experts.forward(s, h.X), inner, &l.down, &l.experts.denseNorm)
+	return s.Add(h.X, l.postMLPNorm.Forward(s, both))
 }
 
 // forward is everything up to the output's projection.
-func (a *attention) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, on memory) mlx.Array {
-	switch {
-	case on.kv == nil:
+func (a *attention) forward(s *mlx.Scope, rows nn.Rows, norm *nn.RMSNorm, on memory) mlx.Array {
+	x, norm := rows.For(norm)
+	if on.kv == nil {
 		return a.core.ForwardShared(s, nn.Project(s, x, norm, &a.q)[0], on.shared, on.mask)
-	case !a.v.W.Valid():
-		qk := nn.Project(s, x, norm, &a.q, &a.k)
-		return a.core.Forward(s, qk[0], qk[1], qk[1], on.kv, on.mask)
 	}
-	qkv := nn.Project(s, x, norm, &a.q, &a.k, &a.v)
-	return a.core.Forward(s, qkv[0], qkv[1], qkv[2], on.kv, on.mask)
+	v := &a.v
+	if !v.W.Valid() {
+		v = nil
+	}
+	return a.core.Project(s, x, norm, &a.q, &a.k, v, on.kv, on.mask)
 }
 
 // settleVocab takes the vocabulary's size that the embedding has: the config may name one at each level.

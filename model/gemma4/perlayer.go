@@ -31,7 +31,7 @@ func buildPerLayer(st *weights.Store, cfg *Config) *perLayer {
 	return p
 }
 
-// inputs are the embeddings of ids [1, T], whose ordinary ones are h, for all layers: [1, T, layers, width].
+// inputs are the embeddings of ids [1, T], whose ordinary ones are h, for all layers: [1, T, layers·width].
 func (p *perLayer) inputs(s *mlx.Scope, ids, h mlx.Array) mlx.Array {
 	if p == nil || s.Err() != nil {
 		return mlx.Array{}
@@ -39,15 +39,15 @@ func (p *perLayer) inputs(s *mlx.Scope, ids, h mlx.Array) mlx.Array {
 	split := func(x mlx.Array) mlx.Array { return s.Reshape(x, []int{1, ids.Dim(1), p.layers, p.width}) }
 	projected := p.norm.Forward(s, split(nn.Project(s, h, nil, &p.projection)[0]))
 	sum := s.Add(projected, split(p.table.Forward(s, ids)))
-	return s.Multiply(sum, s.Scalar(math.Sqrt(0.5), h.Dtype()))
+	return s.Reshape(s.Multiply(sum, s.Scalar(math.Sqrt(0.5), h.Dtype())), []int{1, ids.Dim(1), p.layers * p.width})
 }
 
-// of is layer i's part of inputs, [1, T, width].
-func (p *perLayer) of(s *mlx.Scope, inputs mlx.Array, i int) mlx.Array {
+// split are the layers' parts of inputs, [1, T, width] each; without per-layer embeddings all are none.
+func (p *perLayer) split(s *mlx.Scope, inputs mlx.Array, layers int) []mlx.Array {
 	if p == nil || s.Err() != nil {
-		return mlx.Array{}
+		return make([]mlx.Array, layers)
 	}
-	return s.SqueezeAxis(s.Slice(inputs, []int{0, 0, i, 0}, []int{1, inputs.Dim(1), i + 1, p.width}, []int{1, 1, 1, 1}), 2)
+	return s.Split(inputs, layers, 2)
 }
 
 // injection brings a layer's own embedding into its result.
@@ -64,8 +64,9 @@ func buildInjection(st *weights.Store, cfg *Config, path string) *injection {
 	}
 }
 
-// forward is h [1, T, hidden] with own [1, T, width] added, as h lets it through, times a factor [1].
-func (j *injection) forward(s *mlx.Scope, h, own, factor mlx.Array) mlx.Array {
-	through := nn.Activate(s, mlx.GateGELU, nn.Project(s, h, nil, &j.gate)[0], own)
-	return nn.ProjectOntoTimes(s, h, through, &j.projection, &j.norm, factor)
+// forward is h [1, T, hidden] with own [1, T, width] added, as h lets it through, times a factor [1], for a layer that
+// begins with next.
+func (j *injection) forward(s *mlx.Scope, h, own, factor mlx.Array, next *nn.RMSNorm) nn.Rows {
+	through := nn.GatedBy(s, h, mlx.GateGELU, &j.gate, own)
+	return nn.ProjectOntoFor(s, h, through, &j.projection, &j.norm, factor, next)
 }

@@ -15,6 +15,37 @@ type Attention struct {
 	frequency mlx.Array // radians a position for each pair of rotated dims, for the kernels: Prepare
 }
 
+// Project is Forward of what q, k and v make of x [1, T, hidden] by norm, which may be nil; v nil: values are k's product.
+func (a *Attention) Project(s *mlx.Scope, x mlx.Array, norm *RMSNorm, q, k, v *Linear, kv state.KV, mask state.Mask) mlx.Array {
+	linears := []*Linear{q, k, v}
+	if v == nil {
+		linears = linears[:2]
+	}
+	if p := packed(linears); p != nil && oneRow(x) && a.placed(s, mask) {
+		if norm != nil {
+			x = norm.Forward(s, x)
+		}
+		y := p.whole.Multiply(s, x)
+		h := heads{q: y, k: y, v: y, dim: p.outs[0] / a.Heads, kAt: p.outs[0], vAt: p.outs[0]}
+		if v != nil {
+			h.vAt += p.outs[1]
+		}
+		return a.forward(s, h, kv, mask)
+	}
+	parts := Project(s, x, norm, linears...)
+	return a.Forward(s, parts[0], parts[1], parts[len(parts)-1], kv, mask)
+}
+
+// forward is Forward where the device has the kernels for heads.
+func (a *Attention) forward(s *mlx.Scope, h heads, kv state.KV, mask state.Mask) mlx.Array {
+	placed := a.place(s, h, mask.Place)
+	keys, values := kv.Append(s, placed[1], placed[2])
+	if a.attended(s, placed[0]) {
+		return a.attend(s, placed[0], kv.Written(1), mask.Place)
+	}
+	return Attend(s, placed[0], keys, values, a.Scale, mask)
+}
+
 // Forward makes heads of q, k and v [1, T, heads·dim], appends keys and values to kv, and attends: [1, T, Heads·dim].
 // Where the device has the kernels it is one op.
 func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
@@ -30,12 +61,7 @@ func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask s
 		return y
 	}
 	if a.placed(s, mask) {
-		heads := a.place(s, q, k, v, mask.Place)
-		keys, values := kv.Append(s, heads[1], heads[2])
-		if a.attended(s, heads[0]) {
-			return a.attend(s, heads[0], kv.Written(1), mask.Place)
-		}
-		return Attend(s, heads[0], keys, values, a.Scale, mask)
+		return a.forward(s, a.headsOf(q, k, v), kv, mask)
 	}
 	q = PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, at)
 	k = PlaceHeads(s, k, a.KVHeads, a.KNorm, &a.RoPE, at)
@@ -78,7 +104,7 @@ func (a *Attention) ForwardShared(s *mlx.Scope, q mlx.Array, x Shared, mask stat
 		return y
 	}
 	if a.placed(s, mask) {
-		if q = a.place(s, q, mlx.Array{}, mlx.Array{}, mask.Place)[0]; a.attended(s, q) {
+		if q = a.place(s, a.headsOf(q, mlx.Array{}, mlx.Array{}), mask.Place)[0]; a.attended(s, q) {
 			return a.attend(s, q, x.slot, mask.Place)
 		}
 		return Attend(s, q, x.keys, x.values, a.Scale, mask)

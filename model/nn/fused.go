@@ -7,24 +7,29 @@ import (
 	"reprise/mlx"
 )
 
-// normAdd is (residual + norm(y))·factor by normAddKernel; factor [1] may be none.
-func normAdd(s *mlx.Scope, residual, y mlx.Array, norm *RMSNorm, factor mlx.Array) mlx.Array {
+// normAdd is (residual + norm(y))·factor by normAddKernel, and the norm of that by next; factor [1] and next may be none.
+func normAdd(s *mlx.Scope, residual, y mlx.Array, norm *RMSNorm, factor mlx.Array, next *RMSNorm) Rows {
 	if s.Err() != nil {
-		return mlx.Array{}
+		return Rows{}
 	}
 	shape, dtype := y.Shape(), y.Dtype()
 	width := shape[len(shape)-1]
-	with := 1
-	if !factor.Valid() {
-		factor, with = norm.W, 0 // not read
-	}
 	each, simds := threadsOf(width)
-	return s.Launch(normAddKernel, mlx.Launch{
+	l := mlx.Launch{
 		Grid: [3]int{32, simds, y.Size() / width}, Group: [3]int{32, simds, 1},
 		Template: []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "WIDTH", Int: width}, {Name: "EACH", Int: each}, {Name: "SIMDS", Int: simds},
-			{Name: "FACTOR", Int: with}, mlx.FloatArg("EPS", norm.Eps)},
-		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}},
-	}, y, residual, norm.W, factor)[0]
+			mlx.FloatArg("EPS", norm.Eps), {Name: "FACTOR", Int: 1}, {Name: "NEXT"}, {Name: "NEXT_EPS"}},
+		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}, {Shape: []int{1}, Dtype: dtype}},
+	}
+	if !factor.Valid() {
+		factor, l.Template[5].Int = norm.W, 0 // not read
+	}
+	if next == nil {
+		return Rows{X: s.Launch(normAddKernel, l, y, residual, norm.W, factor, norm.W)[0]}
+	}
+	l.Template[6].Int, l.Template[7], l.Outputs[1].Shape = 1, mlx.FloatArg("NEXT_EPS", next.Eps), shape
+	out := s.Launch(normAddKernel, l, y, residual, norm.W, factor, next.W)
+	return Rows{X: out[0], normed: out[1]}
 }
 
 // threadsOf is how many values each thread of a row takes, and how many simdgroups that makes: more than 32 are too many
@@ -37,30 +42,89 @@ func threadsOf(width int) (each, simds int) {
 	return each, (width/each + 31) / 32
 }
 
-// gate is act(a)·b by gateKernel.
-func gate(s *mlx.Scope, act mlx.Gate, a, b mlx.Array) mlx.Array {
+// epilogue is what matvec makes of a product: act of the first half of the results times the second, or act of all times
+// by; the zero value leaves them.
+type epilogue struct {
+	act   mlx.Gate
+	gated bool
+	by    mlx.Array
+}
+
+// matvec is x [1, 1, in] times a matrix by matvecKernel.
+func (m *Matrix) matvec(s *mlx.Scope, x mlx.Array, e epilogue) mlx.Array {
+	shape := x.Shape()
+	in, out, rows := shape[len(shape)-1], m.W.Dim(0), 4
+	args := []mlx.TemplateArg{{Name: "X", Dtype: x.Dtype()}, {Name: "K", Int: in}, {Name: "G", Int: m.GroupSize}, {Name: "GATED"}, {Name: "BY"}, {Name: "GELU"}}
+	switch {
+	case e.gated:
+		out, rows, args[3].Int = out/2, 2, 1
+	case e.by.Valid():
+		args[4].Int = 1
+	}
+	if e.act == mlx.GateGELU {
+		args[5].Int = 1
+	}
+	by := e.by
+	if !by.Valid() {
+		by = x // not read
+	}
+	shape[len(shape)-1] = out
+	return s.Launch(matvecKernel, mlx.Launch{
+		Grid: [3]int{32, (out + 4*rows - 1) / (4 * rows) * 4, 1}, Group: [3]int{32, 4, 1}, Template: args,
+		Outputs: []mlx.Spec{{Shape: shape, Dtype: x.Dtype()}},
+	}, x, m.W, m.Scales, m.Biases, by)[0]
+}
+
+// streams says whether matvec can make x·Wᵀ: one row, and a matrix of the form that it knows.
+func (m *Matrix) streams(s *mlx.Scope, x mlx.Array) bool {
+	return s.Err() == nil && s.Uses(matvecKernel) && oneRow(x) && x.Dtype() == m.Scales.Dtype() && m.streamed()
+}
+
+func oneRow(x mlx.Array) bool { return x.Valid() && x.Size() == x.Dim(-1) }
+
+func (m *Matrix) streamed() bool {
+	return m.Mode == "affine" && m.Bits == 4 && m.Biases.Valid() && m.GroupSize%32 == 0 && m.W.Ndim() == 2 && m.W.Dim(0)%8 == 0 && m.W.Dim(1)%4 == 0
+}
+
+// gateOf is act(a)·b by gateKernel: the first values of a, and those of b from bAt on, as an array of that shape.
+func gateOf(s *mlx.Scope, act mlx.Gate, a, b mlx.Array, shape []int, bAt int) mlx.Array {
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	gelu := 0
+	gelu, n := 0, 1
 	if act == mlx.GateGELU {
 		gelu = 1
 	}
-	n := a.Size()
+	for _, d := range shape {
+		n *= d
+	}
 	return s.Launch(gateKernel, mlx.Launch{
 		Grid: [3]int{32 * ((n + 255) / 256), 8, 1}, Group: [3]int{32, 8, 1},
-		Template: []mlx.TemplateArg{{Name: "X", Dtype: a.Dtype()}, {Name: "SIZE", Int: n}, {Name: "GELU", Int: gelu}},
-		Outputs:  []mlx.Spec{{Shape: a.Shape(), Dtype: a.Dtype()}},
+		Template: []mlx.TemplateArg{{Name: "X", Dtype: a.Dtype()}, {Name: "SIZE", Int: n}, {Name: "GELU", Int: gelu}, {Name: "B_AT", Int: bAt}},
+		Outputs:  []mlx.Spec{{Shape: shape, Dtype: a.Dtype()}},
 	}, a, b)[0]
 }
 
-// place is the heads of q, k and v [1, T, heads·dim] as [1, heads, T, dim], normed and rotated, by placeKernel. Without k
-// there are queries alone.
-func (a *Attention) place(s *mlx.Scope, q, k, v, place mlx.Array) [3]mlx.Array {
+// heads are what placeKernel makes heads of: queries, keys and values [1, T, heads·dim] or, of one token, one array that
+// holds them behind each other, values from vAt on. Without k there are queries alone.
+type heads struct {
+	q, k, v  mlx.Array
+	dim      int
+	kAt, vAt int
+}
+
+// headsOf are three arrays' heads.
+func (a *Attention) headsOf(q, k, v mlx.Array) heads {
+	return heads{q: q, k: k, v: v, dim: q.Dim(2) / a.Heads}
+}
+
+// place is the heads as [1, heads, T, dim], normed and rotated, by placeKernel.
+func (a *Attention) place(s *mlx.Scope, h heads, place mlx.Array) [3]mlx.Array {
 	if s.Err() != nil {
 		return [3]mlx.Array{}
 	}
-	T, dim, dtype, kv := q.Dim(1), q.Dim(2)/a.Heads, q.Dtype(), a.KVHeads
+	q, k, v := h.q, h.k, h.v
+	T, dim, dtype, kv := q.Dim(1), h.dim, q.Dtype(), a.KVHeads
 	if !k.Valid() {
 		k, v, kv = q, q, 0
 	}
@@ -79,7 +143,7 @@ func (a *Attention) place(s *mlx.Scope, q, k, v, place mlx.Array) [3]mlx.Array {
 	out := s.Launch(placeKernel, mlx.Launch{
 		Grid: [3]int{32, (a.Heads + 2*kv + 3) / 4 * 4, T}, Group: [3]int{32, 4, 1},
 		Template: slices.Concat([]mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "D", Int: dim}, {Name: "DIMS", Int: a.RoPE.Dims},
-			{Name: "HQ", Int: a.Heads}, {Name: "HK", Int: kv}}, flag("Q", a.QNorm), flag("K", a.KNorm), flag("V", a.VNorm)),
+			{Name: "HQ", Int: a.Heads}, {Name: "HK", Int: kv}, {Name: "K_AT", Int: h.kAt}, {Name: "V_AT", Int: h.vAt}}, flag("Q", a.QNorm), flag("K", a.KNorm), flag("V", a.VNorm)),
 		Outputs: []mlx.Spec{{Shape: []int{1, a.Heads, T, dim}, Dtype: dtype}, {Shape: []int{1, max(kv, 1), T, dim}, Dtype: dtype},
 			{Shape: []int{1, max(kv, 1), T, dim}, Dtype: dtype}},
 	}, q, k, v, weight(a.QNorm), weight(a.KNorm), a.frequency, place)

@@ -17,7 +17,7 @@ func Softplus(s *mlx.Scope, x mlx.Array) mlx.Array {
 // Activate is act(a)·b.
 func Activate(s *mlx.Scope, act mlx.Gate, a, b mlx.Array) mlx.Array {
 	if s.Uses(gateKernel) && s.Err() == nil && slices.Equal(a.Shape(), b.Shape()) {
-		return gate(s, act, a, b)
+		return gateOf(s, act, a, b, a.Shape(), 0)
 	}
 	return activatePlain(s, act, a, b)
 }

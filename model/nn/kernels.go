@@ -6,14 +6,26 @@ import "reprise/mlx"
 // small launches, each of which costs more than its work: norm and residual are one, and so are the three kinds of heads.
 // Template argument X is the type of activations.
 
-// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR: a group for each row, EACH values a thread.
-// Grid: 32, SIMDS, rows.
+// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR, and where NEXT also the norm of that, which
+// the next products want: a group for each row, EACH values a thread. Grid: 32, SIMDS, rows.
 var normAddKernel = &mlx.Kernel{
 	Name:    "reprise_norm_add",
-	Inputs:  []string{"y", "residual", "weight", "factor"},
-	Outputs: []string{"out"},
+	Inputs:  []string{"y", "residual", "weight", "factor", "next"},
+	Outputs: []string{"out", "normed"},
+	Helpers: `
+template <int SIMDS, typename S>
+HELPER float group_sum(float x, S sums, int lane, int part) {
+  x = lane_sum(x);
+  if (lane == 0) sums[part] = x;
+  barrier();
+  float total = 0;
+  for (int i = 0; i < SIMDS; i++) total += sums[i];
+  return total;
+}
+`,
 	Body: `
   SHARED float sums[SIMDS];
+  SHARED float next_sums[SIMDS];
   const int lane = thread_position_in_threadgroup.x, part = thread_position_in_threadgroup.y;
   const int at = (part * 32 + lane) * EACH, row = threadgroup_position_in_grid.z * WIDTH + at;
   float value[EACH], add[EACH], by[EACH];
@@ -24,39 +36,51 @@ var normAddKernel = &mlx.Kernel{
     load_values<EACH>(weight + at, by);
     for (int i = 0; i < EACH; i++) squares += value[i] * value[i];
   }
-  squares = lane_sum(squares);
-  if (lane == 0) sums[part] = squares;
-  barrier();
-  float total = 0;
-  for (int i = 0; i < SIMDS; i++) total += sums[i];
-  const float scale = rsqrt_of(total / WIDTH + float_of(EPS)), times = FACTOR ? float(factor[0]) : 1.0f;
+  const float scale = rsqrt_of(group_sum<SIMDS>(squares, sums, lane, part) / WIDTH + float_of(EPS)), times = FACTOR ? float(factor[0]) : 1.0f;
+  squares = 0;
   if (at < WIDTH) {
     // Rounded where the plain ops round: the residual is added to what has the type of activations.
-    for (int i = 0; i < EACH; i++) value[i] = float(X(add[i] + float(X(value[i] * scale * by[i])))) * times;
+    for (int i = 0; i < EACH; i++) {
+      value[i] = float(X(float(X(add[i] + float(X(value[i] * scale * by[i])))) * times));
+      squares += value[i] * value[i];
+    }
     store_values<EACH>(value, out + row);
+  }
+  if (NEXT) {
+    const float again = rsqrt_of(group_sum<SIMDS>(squares, next_sums, lane, part) / WIDTH + float_of(NEXT_EPS));
+    if (at < WIDTH) {
+      load_values<EACH>(next + at, by);
+      for (int i = 0; i < EACH; i++) value[i] = value[i] * again * by[i];
+      store_values<EACH>(value, normed + row);
+    }
   }
 `,
 }
 
-// gateKernel is act(a)·b, GELU in its tanh form or SiLU. Grid: elements by 256 in groups of (32, 8): the
-// first axis, because CUDA has room for 65,535 groups only in the others.
+// activation is act(x), GELU in its tanh form or SiLU.
+const activation = `
+template <bool GELU>
+HELPER float act_of(float x) {
+  return GELU ? 0.5f * x * (1 + tanh_of(0.7978845608028654f * (x + 0.044715f * x * x * x))) : x / (1 + exp_of(-x));
+}
+`
+
+// gateKernel is act(a)·b, where b begins at B_AT. Grid: elements by 256 in groups of (32, 8): the first axis, because CUDA
+// has room for 65,535 groups only in the others.
 var gateKernel = &mlx.Kernel{
 	Name:    "reprise_gate",
 	Inputs:  []string{"a", "b"},
 	Outputs: []string{"out"},
+	Helpers: activation,
 	Body: `
   const int i = (threadgroup_position_in_grid.x * 8 + thread_position_in_threadgroup.y) * 32 + thread_position_in_threadgroup.x;
-  if (i < SIZE) {
-    const float x = float(a[i]);
-    const float act = GELU ? 0.5f * x * (1 + tanh_of(0.7978845608028654f * (x + 0.044715f * x * x * x))) : x / (1 + exp_of(-x));
-    out[i] = X(float(X(act)) * float(b[i]));
-  }
+  if (i < SIZE) out[i] = X(float(X(act_of<GELU>(float(a[i])))) * float(b[B_AT + i]));
 `,
 }
 
 // placeKernel makes heads of a product [1, T, heads·D]: the norm where NORM, times a weight where WEIGHT, and the rotation
 // of the first DIMS where that is not 0. A simdgroup makes one head of one token. Queries, keys and values go through one
-// launch. Grid: 32, all heads by fours, T.
+// launch; of one token they may lie in one array, keys from K_AT on and values from V_AT. Grid: 32, all heads by fours, T.
 var placeKernel = &mlx.Kernel{
 	Name:    "reprise_place",
 	Inputs:  []string{"q", "k", "v", "q_weight", "k_weight", "frequency", "place"},
@@ -89,10 +113,10 @@ HELPER void place_head(P from, W weight, bool weighted, F frequency, O to, float
     place_head<D, DIMS, QNORM, X>(q + (t * HQ + head) * D, q_weight, QNORM, frequency, queries + (head * T + t) * D, position, float_of(QEPS), lane);
   } else if (head < HQ + HK) {
     const int h = head - HQ;
-    place_head<D, DIMS, KNORM, X>(k + (t * HK + h) * D, k_weight, KNORM, frequency, keys + (h * T + t) * D, position, float_of(KEPS), lane);
+    place_head<D, DIMS, KNORM, X>(k + K_AT + (t * HK + h) * D, k_weight, KNORM, frequency, keys + (h * T + t) * D, position, float_of(KEPS), lane);
   } else if (head < HQ + 2 * HK) {
     const int h = head - HQ - HK;
-    place_head<D, 0, VNORM, X>(v + (t * HK + h) * D, k_weight, false, frequency, values + (h * T + t) * D, position, float_of(VEPS), lane);
+    place_head<D, 0, VNORM, X>(v + V_AT + (t * HK + h) * D, k_weight, false, frequency, values + (h * T + t) * D, position, float_of(VEPS), lane);
   }
 `,
 }
@@ -189,5 +213,53 @@ var mergeKernel = &mlx.Kernel{
     value += parts[(head * PARTS + n) * D + i] * e;
   }
   out[head * D + i] = X(value / all);
+`,
+}
+
+// matvecKernel is one row x times a matrix of 4-bit weights, affine. With GATED it is act of the matrix' first half times its
+// second half; with BY, act of the product times by. A simdgroup makes ROWS results, a lane takes 32 columns at a time, which
+// lie in one group of G. A word's low five values become floats where they lie, under the exponent of 2^23: x is divided by
+// their places instead. Grid: 32, results/ROWS by fours.
+var matvecKernel = &mlx.Kernel{
+	Name:    "reprise_matvec",
+	Inputs:  []string{"x", "w", "scales", "biases", "by"},
+	Outputs: []string{"out"},
+	Helpers: activation + `
+template <int ROWS, int K, int G, typename P, typename W, typename S>
+HELPER void row_sums(P x, W w, S scales, S biases, size_t first, int lane, LOCAL float (&sum)[ROWS]) {
+  constexpr int CHUNKS = K / 32, GROUPS = K / G;
+  for (int r = 0; r < ROWS; r++) sum[r] = 0;
+  for (int c = lane; c < CHUNKS; c += 32) {
+    unsigned int words[ROWS][4];
+    for (int r = 0; r < ROWS; r++) load_words(w + (first + r) * (K / 8) + c * 4, words[r]);
+    float values[32], total = 0;
+    load_values<32>(x + c * 32, values);
+    for (int i = 0; i < 32; i++) total += values[i];
+    for (int i = 0; i < 32; i++) values[i] *= i % 4 == 0 ? 1.0f : i % 4 == 1 ? 1.0f / 16 : i % 4 == 2 ? 1.0f / 256 : 1.0f / 4096;
+    for (int r = 0; r < ROWS; r++) {
+      float dot = 0;
+      for (int i = 0; i < 8; i++) {
+        const unsigned int half_word = i % 2 == 0 ? words[r][i / 2] : words[r][i / 2] >> 16;
+        for (int j = 0; j < 4; j++) dot += (float_of(int((half_word & (15u << (4 * j))) | 0x4b000000u)) - 8388608.0f) * values[i * 4 + j];
+      }
+      const size_t group = (first + r) * GROUPS + c * 32 / G;
+      sum[r] += float(scales[group]) * dot + float(biases[group]) * total;
+    }
+  }
+  for (int r = 0; r < ROWS; r++) sum[r] = lane_sum(sum[r]);
+}
+`,
+	Body: `
+  constexpr int ROWS = GATED ? 2 : 4;
+  const int lane = thread_position_in_threadgroup.x, results = GATED ? w_shape[0] / 2 : w_shape[0];
+  const int first = (threadgroup_position_in_grid.y * 4 + thread_position_in_threadgroup.y) * ROWS;
+  if (first >= results) return;
+  float sum[ROWS], factor[ROWS];
+  row_sums<ROWS, K, G>(x, w, scales, biases, first, lane, sum);
+  if (GATED) row_sums<ROWS, K, G>(x, w, scales, biases, size_t(results) + first, lane, factor);
+  for (int r = 0; r < ROWS; r++) {
+    if (GATED || BY) sum[r] = float(X(act_of<GELU>(float(X(sum[r]))))) * (GATED ? float(X(factor[r])) : float(by[first + r]));
+    if (lane == 0) out[first + r] = X(sum[r]);
+  }
 `,
 }

@@ -73,28 +73,64 @@ func Project(s *mlx.Scope, x mlx.Array, norm *RMSNorm, linears ...*Linear) []mlx
 
 // Gated is act(norm(x)·Gateᵀ)·(norm(x)·Upᵀ), the first half of a gated MLP.
 func Gated(s *mlx.Scope, x mlx.Array, norm *RMSNorm, act mlx.Gate, gate, up *Linear) mlx.Array {
-	if matrices, ok := fusable(s, []*Linear{gate, up}); ok {
+	linears := []*Linear{gate, up}
+	if matrices, ok := fusable(s, linears); ok {
 		return s.Products(x, mlx.Block{Norm: (*mlx.Norm)(norm), Gate: act}, matrices...)[0]
 	}
-	both := Project(s, x, norm, gate, up)
+	if p := packed(linears); p != nil && p.outs[0] == p.outs[1] && oneRow(x) && s.Err() == nil {
+		if norm != nil {
+			x, norm = norm.Forward(s, x), nil
+		}
+		if p.whole.streams(s, x) {
+			return p.whole.matvec(s, x, epilogue{act: act, gated: true})
+		}
+		if s.Uses(gateKernel) {
+			y := p.whole.Multiply(s, x)
+			return gateOf(s, act, y, y, []int{1, 1, p.outs[0]}, p.outs[0])
+		}
+	}
+	both := Project(s, x, norm, linears...)
 	return Activate(s, act, both[0], both[1])
 }
 
-// ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.
-func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {
-	return ProjectOntoTimes(s, residual, x, l, norm, mlx.Array{})
+// GatedBy is act(x·Wᵀ)·by.
+func GatedBy(s *mlx.Scope, x mlx.Array, act mlx.Gate, l *Linear, by mlx.Array) mlx.Array {
+	if l.streams(s, x) && !l.Bias.Valid() && by.Dtype() == x.Dtype() {
+		return l.matvec(s, x, epilogue{act: act, by: by})
+	}
+	return Activate(s, act, Project(s, x, nil, l)[0], by)
 }
 
-// ProjectOntoTimes is ProjectOnto, times a factor [1], which may be none.
-func ProjectOntoTimes(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm, factor mlx.Array) mlx.Array {
+// Rows are activations [1, T, hidden] and, where the device made it along with them, the norm that their next products want.
+type Rows struct{ X, normed mlx.Array }
+
+// For are the rows that products by norm take, and what is left to norm.
+func (r Rows) For(norm *RMSNorm) (mlx.Array, *RMSNorm) {
+	if r.normed.Valid() {
+		return r.normed, nil
+	}
+	return r.X, norm
+}
+
+// Arrays are what a scope must keep of r.
+func (r *Rows) Arrays() []*mlx.Array { return []*mlx.Array{&r.X, &r.normed} }
+
+// ProjectOnto is residual + norm(x·Wᵀ), the end of a layer's half; norm may be nil.
+func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {
+	return ProjectOntoFor(s, residual, x, l, norm, mlx.Array{}, nil).X
+}
+
+// ProjectOntoFor is ProjectOnto, times a factor [1], which may be none, for products that take its rows by next, which may
+// be nil: then, or where the device does not, the norm is not made.
+func ProjectOntoFor(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm, factor mlx.Array, next *RMSNorm) Rows {
 	if norm != nil && s.Uses(normAddKernel) && fitsGroup(residual) {
-		return normAdd(s, residual, l.Forward(s, x), norm, factor)
+		return normAdd(s, residual, l.Forward(s, x), norm, factor, next)
 	}
 	y := projectOnto(s, residual, x, l, norm)
 	if factor.Valid() {
 		y = s.Multiply(y, factor)
 	}
-	return y
+	return Rows{X: y}
 }
 
 func projectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {

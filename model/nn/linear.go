@@ -17,6 +17,8 @@ type Matrix struct {
 func NewMatrix(owner *mlx.Scope, m Matrix) Matrix {
 	if !m.Quantized() {
 		m.transposed = owner.Transpose(m.W, []int{1, 0}) // a view: made once instead of once a step
+	} else if m.Mode == "affine" && m.W.Ndim() == 2 && m.streamed() {
+		verifyMatvec(owner, m.W.Dim(1)*8, m.GroupSize, m.Scales.Dtype())
 	}
 	return m
 }
@@ -62,6 +64,8 @@ func (m *Matrix) Multiply(s *mlx.Scope, x mlx.Array) mlx.Array {
 	switch {
 	case s.Kernels():
 		return s.Product(x, m.packed())
+	case m.Quantized() && m.streams(s, x):
+		return m.matvec(s, x, epilogue{})
 	case m.Quantized():
 		return s.QuantizedMatmul(x, m.W, m.Scales, m.biases(s, m.Scales, m.Biases), true, m.GroupSize, m.Bits, m.Mode)
 	}

@@ -37,17 +37,20 @@ func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
 	residual, y, factor := wave(s, dtype, 0.31, 1, 2, width), wave(s, dtype, 0.77, 1, 2, width), wave(s, dtype, 1.1, 2)
 	factor = s.Slice(factor, []int{1}, []int{2}, []int{1})
 	norm := &RMSNorm{W: wave(s, dtype, 0.13, width), Eps: 1e-6}
+	next := &RMSNorm{W: wave(s, dtype, 0.17, width), Eps: 1e-5}
 	owner.VerifyKernel(normAddKernel, fmt.Sprintf("%d wide, %v", width, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{normAdd(s, residual, y, norm, factor), normAdd(s, residual, y, norm, mlx.Array{})}
+		times, onto := normAdd(s, residual, y, norm, factor, nil), normAdd(s, residual, y, norm, mlx.Array{}, next)
+		return []mlx.Array{times.X, onto.X, onto.normed}
 	}, func(s *mlx.Scope) []mlx.Array {
 		sum := s.Add(residual, norm.Forward(s, y))
-		return []mlx.Array{s.Multiply(sum, factor), sum}
+		return []mlx.Array{s.Multiply(sum, factor), sum, next.Forward(s, sum)}
 	})
-	a, b := s.Multiply(residual, s.Scalar(6, dtype)), y
+	a, b, half := s.Multiply(residual, s.Scalar(6, dtype)), y, []int{1, 1, width}
 	owner.VerifyKernel(gateKernel, fmt.Sprintf("%v, %v", act, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{gate(s, act, a, b)}
+		return []mlx.Array{gateOf(s, act, a, b, a.Shape(), 0), gateOf(s, act, a, a, half, width)}
 	}, func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{activatePlain(s, act, a, b)}
+		rows := s.Split(a, 2, 1)
+		return []mlx.Array{activatePlain(s, act, a, b), activatePlain(s, act, rows[0], rows[1])}
 	})
 	owner.Fail(s.Err())
 }
@@ -59,6 +62,34 @@ func fitsGroup(x mlx.Array) bool {
 	}
 	_, simds := threadsOf(x.Dim(-1))
 	return simds <= 32
+}
+
+// verifyMatvec compares matvecKernel with sums in float32 for rows of so many columns: MLX's own product of one row in
+// bfloat16 lies up to 3 % of the largest result away from them on an H100.
+func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
+	if owner.Err() != nil || !owner.CustomKernels() || owner.Device() == mlx.GPU && !owner.CUDA() {
+		return // Metal's own is near the memory's speed
+	}
+	s := owner.Child()
+	defer s.Close()
+	x := wave(s, dtype, 0.29, 1, 1, in)
+	parts := s.Quantize(wave(s, dtype, 0.0137, 40, in), group, 4, "affine", mlx.Array{})
+	if s.Err() != nil {
+		owner.Fail(s.Err())
+		return
+	}
+	m := Matrix{W: parts[0], Scales: parts[1], Biases: parts[2], GroupSize: group, Bits: 4, Mode: "affine"}
+	by := wave(s, dtype, 0.41, 1, 1, 40)
+	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%d columns, group %d, %v", in, group, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{m.matvec(s, x, epilogue{}), m.matvec(s, x, epilogue{act: mlx.GateGELU, gated: true}),
+			m.matvec(s, x, epilogue{act: mlx.GateSiLU, gated: true}), m.matvec(s, x, epilogue{act: mlx.GateGELU, by: by})}
+	}, func(s *mlx.Scope) []mlx.Array {
+		w := s.Dequantize(m.W, s.AsType(m.Scales, mlx.Float32), s.AsType(m.Biases, mlx.Float32), group, 4, "affine", mlx.Array{}, mlx.Float32)
+		y := s.SumAxis(s.Multiply(w, s.AsType(s.Reshape(x, []int{1, in}), mlx.Float32)), 1, false)
+		y = s.AsType(s.Reshape(y, []int{1, 1, -1}), dtype)
+		half := s.Split(y, 2, 2)
+		return []mlx.Array{y, activatePlain(s, mlx.GateGELU, half[0], half[1]), activatePlain(s, mlx.GateSiLU, half[0], half[1]), activatePlain(s, mlx.GateGELU, y, by)}
+	})
 }
 
 // Prepare compares the kernels of attention with their plain ops for heads of that width, and makes what they read.
@@ -76,17 +107,30 @@ func (a *Attention) Prepare(owner *mlx.Scope, dtype mlx.Dtype, dim int) {
 	shape := fmt.Sprintf("%d query and %d KV heads of %d, %d turn, %v", a.Heads, kv, dim, a.RoPE.Dims, dtype)
 	angles := max(tolerance(owner, dtype), 1e-3) // MLX's angles are an exponential of a rounded logarithm
 	owner.VerifyKernel(placeKernel, shape, angles, func(s *mlx.Scope) []mlx.Array {
-		out := a.place(s, q, k, v, place)
-		return out[:]
+		three := a.place(s, a.headsOf(q, k, v), place)
+		first := s.Concatenate([]mlx.Array{rowOf(s, q), rowOf(s, k), rowOf(s, v)}, 2)
+		one := a.place(s, heads{q: first, k: first, v: first, dim: dim, kAt: a.Heads * dim, vAt: (a.Heads + kv) * dim}, place)
+		return append(three[:], one[:]...)
 	}, func(s *mlx.Scope) []mlx.Array {
-		values := Heads(s, v, kv)
-		if a.VNorm != nil {
-			values = a.VNorm.Forward(s, values)
+		plain := func(q, k, v mlx.Array) []mlx.Array {
+			values := Heads(s, v, kv)
+			if a.VNorm != nil {
+				values = a.VNorm.Forward(s, values)
+			}
+			return []mlx.Array{PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, offset), PlaceHeads(s, k, kv, a.KNorm, &a.RoPE, offset), HeadsFirst(s, values)}
 		}
-		return []mlx.Array{PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, offset), PlaceHeads(s, k, kv, a.KNorm, &a.RoPE, offset), HeadsFirst(s, values)}
+		return append(plain(q, k, v), plain(rowOf(s, q), rowOf(s, k), rowOf(s, v))...)
 	})
 	a.verifyAttend(owner, s, dtype, dim, shape)
 	owner.Fail(s.Err())
+}
+
+// rowOf is the first token's row of x [1, T, width].
+func rowOf(s *mlx.Scope, x mlx.Array) mlx.Array {
+	if s.Err() != nil {
+		return mlx.Array{}
+	}
+	return s.Slice(x, []int{0, 0, 0}, []int{1, 1, x.Dim(2)}, []int{1, 1, 1})
 }
 
 // verifyAttend is about one part and about several.

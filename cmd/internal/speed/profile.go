@@ -19,10 +19,11 @@ type Profile struct {
 	Prefill []mlx.OpTime `json:"prefill_ops"` // of the whole prompt, each op alone
 	Decode  []mlx.OpTime `json:"decode_ops"`  // of all steps, each op alone
 	Steps   int          `json:"decode_steps"`
-	// StepMs, HostMs and WaitMs are means of a decode step that ran as usual: in all, while the host built and sent the
-	// step, and while it waited for a token.
+	// StepMs, HostMs, SendMs and WaitMs are means of a decode step that ran as usual: in all, while the host built and sent
+	// the step, the sending of it, and while it waited for a token.
 	StepMs float64 `json:"step_ms"`
 	HostMs float64 `json:"host_ms"`
+	SendMs float64 `json:"send_ms"`
 	WaitMs float64 `json:"wait_ms"`
 	// OpWaitUs is what waiting for an op costs by itself; it is in every op's time.
 	OpWaitUs float64 `json:"op_wait_us"`
@@ -30,6 +31,7 @@ type Profile struct {
 
 // Profiler is what a profile needs besides a Bench: mlx.Worker.
 type Profiler interface {
+	Sent() time.Duration
 	StartProfile()
 	StopProfile() []mlx.OpTime
 	Do(ctx context.Context, fn func(*mlx.Scope) error) error
@@ -45,12 +47,19 @@ func (b *Bench) Profile(ctx context.Context, w Profiler, n, gen int) (*Profile, 
 	if p.OpWaitUs, err = opWait(ctx, w); err != nil {
 		return nil, err
 	}
-	usual, err := b.profiled(ctx, ids, gen, nil)
+	var before time.Duration // sent until the first token was there: the prefill, and one step
+	usual, err := b.profiled(ctx, ids, gen, func(ev engine.Event) error {
+		if len(ev.IDs) > 0 && before == 0 {
+			before = w.Sent()
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
 	steps := float64(max(1, len(usual.IDs)-1))
 	p.StepMs = usual.Row.DecodeMs.Or(0) / steps
+	p.SendMs = (w.Sent() - before).Seconds() * 1e3 / max(1, steps-1)
 	p.HostMs, p.WaitMs = usual.Host.Seconds()*1e3/steps, usual.Wait.Seconds()*1e3/steps
 	w.StartProfile()
 	defer w.StopProfile()
@@ -98,8 +107,8 @@ const shown = 14
 
 // WriteText prints the profile for a terminal.
 func (p *Profile) WriteText(out io.Writer) error {
-	fmt.Fprintf(out, "\na decode step behind %s tokens: %.2f ms, of which the host built and sent for %.2f ms and waited for %.2f ms\n",
-		console.Count(p.Prompt), p.StepMs, p.HostMs, p.WaitMs)
+	fmt.Fprintf(out, "\na decode step behind %s tokens: %.2f ms, of which the host built for %.2f ms, sent for %.2f ms and waited for %.2f ms\n",
+		console.Count(p.Prompt), p.StepMs, p.HostMs-p.SendMs, p.SendMs, p.WaitMs)
 	fmt.Fprintf(out, "by kind of op, each alone and waited for (%.1f µs of every op are the waiting):\n\n", p.OpWaitUs)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "decode, a step\tops\tms\tshare\t")
