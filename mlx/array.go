@@ -1,6 +1,9 @@
 package mlx
 
 /*
+#cgo noescape reprise_array_form
+#cgo nocallback reprise_array_form
+#include "capture.h"
 #include "mlx/c/array.h"
 #include "mlx/c/vector.h"
 */
@@ -26,10 +29,15 @@ func (a Array) Ndim() int { return int(C.mlx_array_ndim(a.c())) }
 
 // Dim is the length of axis i; negative i counts from the last.
 func (a Array) Dim(i int) int {
+	var f form
+	n := f.read(a)
 	if i < 0 {
-		i += a.Ndim()
+		i += n
 	}
-	return a.Shape()[i]
+	if n > len(f.lengths) {
+		return a.Shape()[i]
+	}
+	return int(f.lengths[:n][i])
 }
 
 // Shape is a copy of the axes' lengths.
@@ -37,14 +45,44 @@ func (a Array) Shape() []int {
 	if a.ctx == nil {
 		return nil
 	}
-	n := a.Ndim()
+	var f form
+	n := f.read(a)
+	lengths := f.lengths[:]
+	if n > len(lengths) {
+		lengths = unsafe.Slice(C.mlx_array_shape(a.c()), n)
+	}
 	shape := make([]int, n)
-	if n > 0 {
-		for i, d := range unsafe.Slice(C.mlx_array_shape(a.c()), n) {
-			shape[i] = int(d)
-		}
+	for i := range shape {
+		shape[i] = int(lengths[i])
 	}
 	return shape
+}
+
+// Rows are the last axis' length, how many rows of it there are, and the dtype; of none there are none.
+func (a Array) Rows() (rows, width int, dtype Dtype) {
+	if a.ctx == nil {
+		return 0, 0, DefaultDtype
+	}
+	var f form
+	n := f.read(a)
+	if n == 0 || n > len(f.lengths) {
+		return 1, a.Size(), a.Dtype()
+	}
+	rows = 1
+	for _, d := range f.lengths[:n-1] {
+		rows *= int(d)
+	}
+	return rows, int(f.lengths[n-1]), fromC(C.mlx_dtype(f.dtype))
+}
+
+// form is what an array looks like, in one crossing.
+type form struct {
+	lengths [8]C.int
+	dtype   C.int
+}
+
+func (f *form) read(a Array) (axes int) {
+	return int(C.reprise_array_form(a.ctx, &f.lengths[0], &f.dtype))
 }
 
 // Strides are in elements. They are known once the array has been evaluated.

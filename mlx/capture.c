@@ -26,6 +26,14 @@ const char *reprise_take_error(void) {
   return taken;
 }
 
+int reprise_array_form(void *array, int *lengths, int *dtype) {
+  const mlx_array a = {array};
+  const int n = (int)mlx_array_ndim(a), *shape = mlx_array_shape(a);
+  for (int i = 0; i < n && n <= 8; i++) lengths[i] = shape[i];
+  *dtype = (int)mlx_array_dtype(a);
+  return n;
+}
+
 void reprise_free_arrays(void **arrays, size_t n) {
   for (size_t i = 0; i < n; i++) {
     mlx_array a = {arrays[i]};

@@ -12,6 +12,8 @@ const char *reprise_take_error(void);
 void reprise_tune_heap(void);
 // Gives the heap's freed memory back to the system.
 void reprise_release_heap(void);
+// The number of axes, their lengths if they are at most 8, and the dtype: one crossing for all.
+int reprise_array_form(void *array, int *lengths, int *dtype);
 // Frees n arrays, one crossing for all.
 void reprise_free_arrays(void **arrays, size_t n);
 

@@ -119,7 +119,7 @@ func (s *Scope) launch(k *Kernel, l Launch, inputs, out []Array) {
 		c.grid[axis], c.group[axis] = C.int(l.Grid[axis]), C.int(l.Group[axis])
 	}
 	for i, a := range inputs {
-		c.inputs[i] = a.c()
+		c.inputs[i] = C.uintptr_t(uintptr(a.ctx))
 	}
 	for i, o := range l.Outputs {
 		c.outputs[i].rank, c.outputs[i].dtype = C.int(len(o.Shape)), o.Dtype.c()
@@ -128,12 +128,20 @@ func (s *Scope) launch(k *Kernel, l Launch, inputs, out []Array) {
 		}
 	}
 	for i, a := range l.Template {
-		c.args[i] = C.reprise_template{name: constant(a.Name), value: C.int(a.Int)}
+		c.args[i].value = C.int(a.Int)
 		if a.Dtype != DefaultDtype {
 			c.args[i].is_dtype, c.args[i].value = 1, C.int(a.Dtype.c())
 		}
 	}
-	if C.reprise_kernel_launch(&results[0], handle, &c, s.stream) != 0 {
+	rc := C.reprise_kernel_launch(&results[0], handle, &c, nil, s.stream)
+	if rc == newWay {
+		var names [C.REPRISE_KERNEL_ARGS]*C.char
+		for i, a := range l.Template {
+			names[i] = constant(a.Name)
+		}
+		rc = C.reprise_kernel_launch(&results[0], handle, &c, &names[0], s.stream)
+	}
+	if rc != 0 {
 		s.fail(k.Name, inputs...)
 		return
 	}
@@ -141,6 +149,9 @@ func (s *Scope) launch(k *Kernel, l Launch, inputs, out []Array) {
 		out[i] = s.own(results[i])
 	}
 }
+
+// newWay is how a launch asks for the template's names.
+const newWay = 2
 
 func (s *Scope) emulate(k *Kernel, l Launch, inputs []Array) []Array {
 	out := make([]Array, len(l.Outputs))

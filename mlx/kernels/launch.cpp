@@ -53,24 +53,26 @@ class Way {
   size_t count_ = 0;
 };
 
-std::vector<std::pair<std::string, mx::fast::TemplateArg>> arguments(const reprise_launch &l) {
+std::vector<std::pair<std::string, mx::fast::TemplateArg>> arguments(const reprise_launch &l, const char **names) {
   std::vector<std::pair<std::string, mx::fast::TemplateArg>> args;
   for (int i = 0; i < l.arg_count; i++) {
     const auto &a = l.args[i];
     if (a.is_dtype)
-      args.emplace_back(a.name, dtype_of(static_cast<mlx_dtype>(a.value)));
+      args.emplace_back(names[i], dtype_of(static_cast<mlx_dtype>(a.value)));
     else
-      args.emplace_back(a.name, a.value);
+      args.emplace_back(names[i], a.value);
   }
   return args;
 }
 
+mlx_array handle(uintptr_t a) { return {reinterpret_cast<void *>(a)}; }
+
 }  // namespace
 
-std::vector<mx::array> reprise_kernel::launch(const reprise_launch &l, mx::Stream stream) {
+std::vector<mx::array> reprise_kernel::launch(const reprise_launch &l, const char **names, mx::Stream stream) {
   std::vector<mx::array> inputs;
   inputs.reserve(l.input_count);
-  for (int i = 0; i < l.input_count; i++) inputs.push_back(reprise::array_of(l.inputs[i], "a custom kernel's input"));
+  for (int i = 0; i < l.input_count; i++) inputs.push_back(reprise::array_of(handle(l.inputs[i]), "a custom kernel's input"));
   std::vector<mx::Shape> shapes;
   std::vector<mx::Dtype> dtypes;
   for (int i = 0; i < l.output_count; i++) {
@@ -80,7 +82,8 @@ std::vector<mx::array> reprise_kernel::launch(const reprise_launch &l, mx::Strea
   const Way way(l, inputs, stream);
   if (const auto known = primitives_.find(way.text()); known != primitives_.end())
     return mx::array::make_arrays(std::move(shapes), dtypes, known->second, inputs);
-  auto results = run_(inputs, shapes, dtypes, {l.grid[0], l.grid[1], l.grid[2]}, {l.group[0], l.group[1], l.group[2]}, arguments(l),
+  if (!names && l.arg_count) return {};
+  auto results = run_(inputs, shapes, dtypes, {l.grid[0], l.grid[1], l.grid[2]}, {l.group[0], l.group[1], l.group[2]}, arguments(l, names),
                       std::nullopt, false, stream);
   if (primitives_.size() >= kept_ways) primitives_.clear();
   primitives_.emplace(way.text(), results.front().primitive_ptr());
@@ -100,10 +103,12 @@ extern "C" reprise_kernel *reprise_kernel_new(int backend, const char *name, con
 
 extern "C" void reprise_kernel_free(reprise_kernel *kernel) { delete kernel; }
 
-extern "C" int reprise_kernel_launch(mlx_array *results, reprise_kernel *kernel, const reprise_launch *launch, mlx_stream stream) {
+extern "C" int reprise_kernel_launch(mlx_array *results, reprise_kernel *kernel, const reprise_launch *launch, const char **names, mlx_stream stream) {
+  int code = 0;
   return reprise::guarded([&] {
     if (!stream.ctx) throw std::invalid_argument("empty stream");
-    auto made = kernel->launch(*launch, *static_cast<mx::Stream *>(stream.ctx));
+    auto made = kernel->launch(*launch, names, *static_cast<mx::Stream *>(stream.ctx));
+    if (made.empty()) code = 2;
     for (size_t i = 0; i < made.size(); i++) results[i].ctx = new mx::array(std::move(made[i]));
-  });
+  }) ? 1 : code;
 }

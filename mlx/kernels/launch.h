@@ -2,6 +2,8 @@
 #ifndef REPRISE_LAUNCH_H
 #define REPRISE_LAUNCH_H
 
+#include <stdint.h>
+
 #include "mlx/c/array.h"
 #include "mlx/c/stream.h"
 
@@ -20,14 +22,14 @@ typedef struct {
 } reprise_output;
 
 typedef struct {
-  const char *name;
   int is_dtype, value; // a dtype, or an integer
 } reprise_template;
 
+// Handles are integers here: Go need not look through what it passes for pointers of its own.
 typedef struct {
   int input_count, output_count, arg_count;
   int grid[3], group[3]; // threads in all and in a group
-  mlx_array inputs[REPRISE_KERNEL_INPUTS];
+  uintptr_t inputs[REPRISE_KERNEL_INPUTS];
   reprise_output outputs[REPRISE_KERNEL_OUTPUTS];
   reprise_template args[REPRISE_KERNEL_ARGS];
 } reprise_launch;
@@ -36,8 +38,9 @@ typedef struct {
 reprise_kernel *reprise_kernel_new(int backend, const char *name, const char **inputs, int input_count, const char **outputs,
                                    int output_count, const char *header, const char *body);
 void reprise_kernel_free(reprise_kernel *kernel);
-// Adds a launch to the graph, whose outputs are new handles: 0, or 1 after mlx_error.
-int reprise_kernel_launch(mlx_array *results, reprise_kernel *kernel, const reprise_launch *launch, mlx_stream stream);
+// Adds a launch to the graph, whose outputs are new handles: 0, or 1 after mlx_error. names are those of the template's
+// arguments; without them 2 says that they are needed: this way of launching the kernel is new.
+int reprise_kernel_launch(mlx_array *results, reprise_kernel *kernel, const reprise_launch *launch, const char **names, mlx_stream stream);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "launch.h"
 #include "mlx/array.h"
@@ -18,7 +19,8 @@
 struct reprise_kernel {
   explicit reprise_kernel(mlx::core::fast::CustomKernelFunction run) : run_(std::move(run)) {}
 
-  std::vector<mlx::core::array> launch(const reprise_launch &launch, mlx::core::Stream stream);
+  // Without names nothing is launched in a way that is new: the result is empty.
+  std::vector<mlx::core::array> launch(const reprise_launch &launch, const char **names, mlx::core::Stream stream);
   size_t kept() const { return primitives_.size(); }
 
  private:

@@ -63,6 +63,7 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	nn.Prepare(owner, st.Dtype(), cfg.Hidden, mlx.GateGELU)
 	for i := range m.layers {
 		m.layers[i].attn.core.Prepare(owner, st.Dtype(), cfg.HeadDim)
+		m.layers[i].mlp.gate.PrepareGate(owner, mlx.GateGELU)
 	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes(), ActiveBytes: st.Bytes()}
 	if m.head.W != m.embed.W { // a table of its own, of which a step reads a row
@@ -158,10 +159,15 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 			masks[k] = first.Mask(s, T)
 		}
 	}
-	h := m.embed.Forward(s, ids)
+	h := nn.Rows{X: m.embed.Forward(s, ids)}
 	for i := range m.layers {
-		h = s.Within(func(inner *mlx.Scope) mlx.Array {
-			return m.layers[i].forward(inner, h, st.KV(i), masks[m.kind(i)])
+		next := &m.norm
+		if i+1 < len(m.layers) {
+			next = &m.layers[i+1].inputNorm
+		}
+		s.WithinAll(func(inner *mlx.Scope) []*mlx.Array {
+			h = m.layers[i].forward(inner, h, next, st.KV(i), masks[m.kind(i)])
+			return h.Arrays()
 		})
 	}
 	if s.Err() == nil {
@@ -169,20 +175,22 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 			s.Fail(err)
 		}
 	}
-	return m.norm.Forward(s, h)
+	return h.Normed(s, &m.norm)
 }
 
 // Logits multiplies hidden rows by the head.
 func (m *Model) Logits(s *mlx.Scope, hidden mlx.Array) mlx.Array { return m.head.Multiply(s, hidden) }
 
-func (l *layer) forward(s *mlx.Scope, x mlx.Array, kv state.KV, mask state.Mask) mlx.Array {
-	h := nn.ProjectOnto(s, x, l.attn.forward(s, x, &l.inputNorm, kv, mask), &l.attn.o, &l.postAttnNorm)
-	inner := nn.Gated(s, h, &l.preMLPNorm, mlx.GateGELU, &l.mlp.gate, &l.mlp.up)
-	return nn.ProjectOnto(s, h, inner, &l.mlp.down, &l.postMLPNorm)
+// forward is the layer on x; next is the norm that the layer behind begins with.
+func (l *layer) forward(s *mlx.Scope, x nn.Rows, next *nn.RMSNorm, kv state.KV, mask state.Mask) nn.Rows {
+	h := nn.ProjectOntoFor(s, x.X, l.attn.forward(s, x, &l.inputNorm, kv, mask), &l.attn.o, &l.postAttnNorm, mlx.Array{}, &l.preMLPNorm)
+	rows, norm := h.For(&l.preMLPNorm)
+	inner := nn.Gated(s, rows, norm, mlx.GateGELU, &l.mlp.gate, &l.mlp.up)
+	return nn.ProjectOntoFor(s, h.X, inner, &l.mlp.down, &l.postMLPNorm, mlx.Array{}, next)
 }
 
 // forward is everything up to the output's projection.
-func (a *attention) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, kv state.KV, mask state.Mask) mlx.Array {
-	qkv := nn.Project(s, x, norm, &a.q, &a.k, &a.v)
-	return a.core.Forward(s, qkv[0], qkv[1], qkv[2], kv, mask)
+func (a *attention) forward(s *mlx.Scope, rows nn.Rows, norm *nn.RMSNorm, kv state.KV, mask state.Mask) mlx.Array {
+	x, norm := rows.For(norm)
+	return a.core.Project(s, x, norm, &a.q, &a.k, &a.v, kv, mask)
 }

@@ -60,7 +60,12 @@ func (m *Model) prepareKernels(dtype mlx.Dtype) {
 	nn.Prepare(m.owner, dtype, m.cfg.Hidden, mlx.GateGELU)
 	for i := range m.layers {
 		dim, _ := m.cfg.heads(i)
-		m.layers[i].attn.core.Prepare(m.owner, dtype, dim)
+		l := &m.layers[i]
+		l.attn.core.Prepare(m.owner, dtype, dim)
+		l.gate.PrepareGate(m.owner, mlx.GateGELU)
+		if l.inject != nil {
+			l.inject.gate.PrepareGate(m.owner, mlx.GateGELU)
+		}
 	}
 }
 
@@ -165,11 +170,7 @@ func (m *Model) forward(s *mlx.Scope, ids mlx.Array, st *state.State, wanted int
 			s.Fail(err)
 		}
 	}
-	x, norm := h.For(&m.norm)
-	if norm == nil {
-		return x
-	}
-	return norm.Forward(s, x)
+	return h.Normed(s, &m.norm)
 }
 
 // begins is the norm that layer i begins with, or the model's last.

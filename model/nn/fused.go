@@ -7,7 +7,8 @@ import (
 	"reprise/mlx"
 )
 
-// normAdd is (residual + norm(y))·factor by normAddKernel, and the norm of that by next; factor [1] and next may be none.
+// normAdd is (residual + norm(y))·factor by normAddKernel, and the norm of that by next; norm, factor [1] and next may be
+// none.
 func normAdd(s *mlx.Scope, residual, y mlx.Array, norm *RMSNorm, factor mlx.Array, next *RMSNorm) Rows {
 	if s.Err() != nil {
 		return Rows{}
@@ -15,20 +16,25 @@ func normAdd(s *mlx.Scope, residual, y mlx.Array, norm *RMSNorm, factor mlx.Arra
 	shape, dtype := y.Shape(), y.Dtype()
 	width := shape[len(shape)-1]
 	each, simds := threadsOf(width)
-	l := mlx.Launch{
-		Grid: [3]int{32, simds, y.Size() / width}, Group: [3]int{32, simds, 1},
-		Template: []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "WIDTH", Int: width}, {Name: "EACH", Int: each}, {Name: "SIMDS", Int: simds},
-			mlx.FloatArg("EPS", norm.Eps), {Name: "FACTOR", Int: 1}, {Name: "NEXT"}, {Name: "NEXT_EPS"}},
-		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}, {Shape: []int{1}, Dtype: dtype}},
+	args := []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "WIDTH", Int: width}, {Name: "EACH", Int: each}, {Name: "SIMDS", Int: simds},
+		{Name: "NORM"}, {Name: "EPS"}, {Name: "FACTOR"}, {Name: "NEXT"}, {Name: "NEXT_EPS"}}
+	weight, following, normed := y, y, []int{1} // not read, not written
+	if norm != nil {
+		weight, args[4].Int, args[5] = norm.W, 1, mlx.FloatArg("EPS", norm.Eps)
 	}
-	if !factor.Valid() {
-		factor, l.Template[5].Int = norm.W, 0 // not read
+	if args[6].Int = 1; !factor.Valid() {
+		factor, args[6].Int = y, 0
 	}
+	if next != nil {
+		following, normed, args[7].Int, args[8] = next.W, shape, 1, mlx.FloatArg("NEXT_EPS", next.Eps)
+	}
+	out := s.Launch(normAddKernel, mlx.Launch{
+		Grid: [3]int{32, simds, y.Size() / width}, Group: [3]int{32, simds, 1}, Template: args,
+		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}, {Shape: normed, Dtype: dtype}},
+	}, y, residual, weight, factor, following)
 	if next == nil {
-		return Rows{X: s.Launch(normAddKernel, l, y, residual, norm.W, factor, norm.W)[0]}
+		return Rows{X: out[0]}
 	}
-	l.Template[6].Int, l.Template[7], l.Outputs[1].Shape = 1, mlx.FloatArg("NEXT_EPS", next.Eps), shape
-	out := s.Launch(normAddKernel, l, y, residual, norm.W, factor, next.W)
 	return Rows{X: out[0], normed: out[1]}
 }
 
@@ -53,11 +59,13 @@ type epilogue struct {
 // matvec is x [1, 1, in] times a matrix by matvecKernel.
 func (m *Matrix) matvec(s *mlx.Scope, x mlx.Array, e epilogue) mlx.Array {
 	shape := x.Shape()
-	in, out, rows := shape[len(shape)-1], m.W.Dim(0), 4
-	args := []mlx.TemplateArg{{Name: "X", Dtype: x.Dtype()}, {Name: "K", Int: in}, {Name: "G", Int: m.GroupSize}, {Name: "GATED"}, {Name: "BY"}, {Name: "GELU"}}
+	last := len(shape) - 1
+	in, dtype, rows := shape[last], m.stream.dtype, 4
+	shape[last] = m.stream.rows
+	args := []mlx.TemplateArg{{Name: "X", Dtype: dtype}, {Name: "K", Int: in}, {Name: "G", Int: m.GroupSize}, {Name: "GATED"}, {Name: "BY"}, {Name: "GELU"}}
 	switch {
 	case e.gated:
-		out, rows, args[3].Int = out/2, 2, 1
+		shape[last], rows, args[3].Int = shape[last]/2, 2, 1
 	case e.by.Valid():
 		args[4].Int = 1
 	}
@@ -68,22 +76,37 @@ func (m *Matrix) matvec(s *mlx.Scope, x mlx.Array, e epilogue) mlx.Array {
 	if !by.Valid() {
 		by = x // not read
 	}
-	shape[len(shape)-1] = out
 	return s.Launch(matvecKernel, mlx.Launch{
-		Grid: [3]int{32, (out + 4*rows - 1) / (4 * rows) * 4, 1}, Group: [3]int{32, 4, 1}, Template: args,
-		Outputs: []mlx.Spec{{Shape: shape, Dtype: x.Dtype()}},
+		Grid: [3]int{32, (shape[last] + 4*rows - 1) / (4 * rows) * 4, 1}, Group: [3]int{32, 4, 1}, Template: args,
+		Outputs: []mlx.Spec{{Shape: shape, Dtype: dtype}},
 	}, x, m.W, m.Scales, m.Biases, by)[0]
 }
 
 // streams says whether matvec can make x·Wᵀ: one row, and a matrix of the form that it knows.
 func (m *Matrix) streams(s *mlx.Scope, x mlx.Array) bool {
-	return s.Err() == nil && s.Uses(matvecKernel) && oneRow(x) && x.Dtype() == m.Scales.Dtype() && m.streamed()
+	if m.stream.rows == 0 || s.Err() != nil || !s.Uses(matvecKernel) {
+		return false
+	}
+	rows, _, dtype := x.Rows()
+	return rows == 1 && dtype == m.stream.dtype
 }
 
-func oneRow(x mlx.Array) bool { return x.Valid() && x.Size() == x.Dim(-1) }
+// stream is what matvec must know of a matrix; no rows where it is not of the form that it takes.
+type stream struct {
+	rows  int
+	dtype mlx.Dtype
+}
 
-func (m *Matrix) streamed() bool {
-	return m.Mode == "affine" && m.Bits == 4 && m.Biases.Valid() && m.GroupSize%32 == 0 && m.W.Ndim() == 2 && m.W.Dim(0)%8 == 0 && m.W.Dim(1)%4 == 0
+func (m *Matrix) asStream() stream {
+	if m.Mode != "affine" || m.Bits != 4 || !m.Biases.Valid() || m.GroupSize%32 != 0 || m.W.Ndim() != 2 || m.W.Dim(0)%8 != 0 || m.W.Dim(1)%4 != 0 {
+		return stream{}
+	}
+	return stream{rows: m.W.Dim(0), dtype: m.Scales.Dtype()}
+}
+
+func oneRow(x mlx.Array) bool {
+	rows, _, _ := x.Rows()
+	return rows == 1
 }
 
 // gateOf is act(a)·b by gateKernel: the first values of a, and those of b from bAt on, as an array of that shape.

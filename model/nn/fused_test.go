@@ -22,6 +22,12 @@ var shapes = []struct {
 func prepare(s *mlx.Scope, dtype mlx.Dtype) error {
 	for _, act := range []mlx.Gate{mlx.GateGELU, mlx.GateSiLU} {
 		nn.Prepare(s, dtype, 200, act)
+		q := s.Quantize(s.AsType(s.Wave(0.3, 16, 128), dtype), 64, 4, "affine", mlx.Array{})
+		if s.Err() != nil {
+			return s.Err()
+		}
+		l := nn.Linear{Matrix: nn.NewMatrix(s, nn.Matrix{W: q[0], Scales: q[1], Biases: q[2], GroupSize: 64, Bits: 4, Mode: "affine"})}
+		l.PrepareGate(s, act)
 	}
 	for i, x := range shapes {
 		a := nn.Attention{Heads: x.heads, KVHeads: x.kv, Scale: 0.37, RoPE: nn.RoPE{Dims: x.turn, Base: 1e4, Scale: 1}}

@@ -6,8 +6,8 @@ import "reprise/mlx"
 // small launches, each of which costs more than its work: norm and residual are one, and so are the three kinds of heads.
 // Template argument X is the type of activations.
 
-// normAddKernel is (residual + norm(y)·weight)·factor, the last where FACTOR, and where NEXT also the norm of that, which
-// the next products want: a group for each row, EACH values a thread. Grid: 32, SIMDS, rows.
+// normAddKernel is (residual + norm(y)·weight)·factor, the norm where NORM and the factor where FACTOR, and where NEXT also
+// the norm of that, which the next products want: a group for each row, EACH values a thread. Grid: 32, SIMDS, rows.
 var normAddKernel = &mlx.Kernel{
 	Name:    "reprise_norm_add",
 	Inputs:  []string{"y", "residual", "weight", "factor", "next"},
@@ -33,15 +33,21 @@ HELPER float group_sum(float x, S sums, int lane, int part) {
   if (at < WIDTH) {
     load_values<EACH>(y + row, value);
     load_values<EACH>(residual + row, add);
-    load_values<EACH>(weight + at, by);
     for (int i = 0; i < EACH; i++) squares += value[i] * value[i];
   }
-  const float scale = rsqrt_of(group_sum<SIMDS>(squares, sums, lane, part) / WIDTH + float_of(EPS)), times = FACTOR ? float(factor[0]) : 1.0f;
+  if (NORM) {
+    const float scale = rsqrt_of(group_sum<SIMDS>(squares, sums, lane, part) / WIDTH + float_of(EPS));
+    if (at < WIDTH) {
+      load_values<EACH>(weight + at, by);
+      for (int i = 0; i < EACH; i++) value[i] = float(X(value[i] * scale * by[i]));
+    }
+  }
+  const float times = FACTOR ? float(factor[0]) : 1.0f;
   squares = 0;
   if (at < WIDTH) {
     // Rounded where the plain ops round: the residual is added to what has the type of activations.
     for (int i = 0; i < EACH; i++) {
-      value[i] = float(X(float(X(add[i] + float(X(value[i] * scale * by[i])))) * times));
+      value[i] = float(X(float(X(add[i] + value[i])) * times));
       squares += value[i] * value[i];
     }
     store_values<EACH>(value, out + row);
@@ -50,7 +56,7 @@ HELPER float group_sum(float x, S sums, int lane, int part) {
     const float again = rsqrt_of(group_sum<SIMDS>(squares, next_sums, lane, part) / WIDTH + float_of(NEXT_EPS));
     if (at < WIDTH) {
       load_values<EACH>(next + at, by);
-      for (int i = 0; i < EACH; i++) value[i] = value[i] * again * by[i];
+      for (int i = 0; i < EACH; i++) value[i] = float(X(value[i] * again)) * by[i];
       store_values<EACH>(value, normed + row);
     }
   }

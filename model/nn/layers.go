@@ -112,6 +112,14 @@ func (r Rows) For(norm *RMSNorm) (mlx.Array, *RMSNorm) {
 	return r.X, norm
 }
 
+// Normed is norm(X).
+func (r Rows) Normed(s *mlx.Scope, norm *RMSNorm) mlx.Array {
+	if r.normed.Valid() {
+		return r.normed
+	}
+	return norm.Forward(s, r.X)
+}
+
 // Arrays are what a scope must keep of r.
 func (r *Rows) Arrays() []*mlx.Array { return []*mlx.Array{&r.X, &r.normed} }
 
@@ -123,7 +131,7 @@ func ProjectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) 
 // ProjectOntoFor is ProjectOnto, times a factor [1], which may be none, for products that take its rows by next, which may
 // be nil: then, or where the device does not, the norm is not made.
 func ProjectOntoFor(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm, factor mlx.Array, next *RMSNorm) Rows {
-	if norm != nil && s.Uses(normAddKernel) && fitsGroup(residual) {
+	if (norm != nil || next != nil) && s.Uses(normAddKernel) && fitsGroup(residual) {
 		return normAdd(s, residual, l.Forward(s, x), norm, factor, next)
 	}
 	y := projectOnto(s, residual, x, l, norm)
@@ -131,6 +139,14 @@ func ProjectOntoFor(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNor
 		y = s.Multiply(y, factor)
 	}
 	return Rows{X: y}
+}
+
+// AddFor is residual + y, for products that take its rows by next.
+func AddFor(s *mlx.Scope, residual, y mlx.Array, next *RMSNorm) Rows {
+	if next != nil && s.Uses(normAddKernel) && fitsGroup(residual) {
+		return normAdd(s, residual, y, nil, mlx.Array{}, next)
+	}
+	return Rows{X: s.Add(residual, y)}
 }
 
 func projectOnto(s *mlx.Scope, residual, x mlx.Array, l *Linear, norm *RMSNorm) mlx.Array {

@@ -11,14 +11,15 @@ type Matrix struct {
 	GroupSize, Bits int
 	Mode            string // "affine", "mxfp4", "nvfp4"
 	transposed      mlx.Array
+	stream          stream
 }
 
 // NewMatrix prepares a matrix in the scope that owns the weights.
 func NewMatrix(owner *mlx.Scope, m Matrix) Matrix {
 	if !m.Quantized() {
 		m.transposed = owner.Transpose(m.W, []int{1, 0}) // a view: made once instead of once a step
-	} else if m.Mode == "affine" && m.W.Ndim() == 2 && m.streamed() {
-		verifyMatvec(owner, m.W.Dim(1)*8, m.GroupSize, m.Scales.Dtype())
+	} else if m.stream = m.asStream(); m.stream.rows > 0 {
+		verifyMatvec(owner, m.W.Dim(1)*8, m.GroupSize, m.stream.dtype, mlx.NoGate)
 	}
 	return m
 }
@@ -93,6 +94,7 @@ type Linear struct {
 	Matrix
 	Bias mlx.Array // [out], often none
 	pack *pack     // what it is a part of, or nil
+	part int       // which
 }
 
 // Forward maps [1, T, in] to [1, T, out].

@@ -40,8 +40,11 @@ func Pack(owner *mlx.Scope, linears ...*Linear) {
 			}
 		}
 	}
-	for _, l := range linears {
-		l.pack = p
+	if owner.Err() == nil {
+		p.whole.stream = p.whole.asStream()
+	}
+	for i, l := range linears {
+		l.pack, l.part = p, i
 	}
 }
 
@@ -95,12 +98,10 @@ func packed(linears []*Linear) *pack {
 	if p == nil || len(linears) != len(p.outs) {
 		return nil
 	}
-	at := 0
 	for i, l := range linears {
-		if l.pack != p || l.W.Dim(0) != p.outs[i] {
+		if l.pack != p || l.part != i {
 			return nil
 		}
-		at += p.outs[i]
 	}
 	return p
 }

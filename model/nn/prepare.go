@@ -39,11 +39,12 @@ func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
 	norm := &RMSNorm{W: wave(s, dtype, 0.13, width), Eps: 1e-6}
 	next := &RMSNorm{W: wave(s, dtype, 0.17, width), Eps: 1e-5}
 	owner.VerifyKernel(normAddKernel, fmt.Sprintf("%d wide, %v", width, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
-		times, onto := normAdd(s, residual, y, norm, factor, nil), normAdd(s, residual, y, norm, mlx.Array{}, next)
-		return []mlx.Array{times.X, onto.X, onto.normed}
+		times, onto, plain := normAdd(s, residual, y, norm, factor, nil), normAdd(s, residual, y, norm, mlx.Array{}, next), normAdd(s, residual, y, nil, mlx.Array{}, next)
+		return []mlx.Array{times.X, onto.X, onto.normed, plain.X, plain.normed}
 	}, func(s *mlx.Scope) []mlx.Array {
 		sum := s.Add(residual, norm.Forward(s, y))
-		return []mlx.Array{s.Multiply(sum, factor), sum, next.Forward(s, sum)}
+		plain := s.Add(residual, y)
+		return []mlx.Array{s.Multiply(sum, factor), sum, next.Forward(s, sum), plain, next.Forward(s, plain)}
 	})
 	a, b, half := s.Multiply(residual, s.Scalar(6, dtype)), y, []int{1, 1, width}
 	owner.VerifyKernel(gateKernel, fmt.Sprintf("%v, %v", act, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
@@ -53,6 +54,13 @@ func Prepare(owner *mlx.Scope, dtype mlx.Dtype, width int, act mlx.Gate) {
 		return []mlx.Array{activatePlain(s, act, a, b), activatePlain(s, act, rows[0], rows[1])}
 	})
 	owner.Fail(s.Err())
+}
+
+// PrepareGate compares the kernel of products that end in act of l's, for Gated and GatedBy.
+func (l *Linear) PrepareGate(owner *mlx.Scope, act mlx.Gate) {
+	if l.stream.rows > 0 && owner.Err() == nil {
+		verifyMatvec(owner, l.W.Dim(1)*8, l.GroupSize, l.stream.dtype, act)
+	}
 }
 
 // fitsGroup says whether a row of x is not too wide for normAddKernel.
@@ -65,8 +73,9 @@ func fitsGroup(x mlx.Array) bool {
 }
 
 // verifyMatvec compares matvecKernel with sums in float32 for rows of so many columns: MLX's own product of one row in
-// bfloat16 lies up to 3 % of the largest result away from them on an H100.
-func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
+// bfloat16 lies up to 3 % of the largest result away from them on an H100. Each way that a product ends is compiled by
+// itself, which takes a CUDA device a second: without an act only plain products are compared.
+func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype, act mlx.Gate) {
 	if owner.Err() != nil || !owner.CustomKernels() || owner.Device() == mlx.GPU && !owner.CUDA() {
 		return // Metal's own is near the memory's speed
 	}
@@ -79,16 +88,23 @@ func verifyMatvec(owner *mlx.Scope, in, group int, dtype mlx.Dtype) {
 		return
 	}
 	m := Matrix{W: parts[0], Scales: parts[1], Biases: parts[2], GroupSize: group, Bits: 4, Mode: "affine"}
-	by := wave(s, dtype, 0.41, 1, 1, 40)
-	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%d columns, group %d, %v", in, group, dtype), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
-		return []mlx.Array{m.matvec(s, x, epilogue{}), m.matvec(s, x, epilogue{act: mlx.GateGELU, gated: true}),
-			m.matvec(s, x, epilogue{act: mlx.GateSiLU, gated: true}), m.matvec(s, x, epilogue{act: mlx.GateGELU, by: by})}
-	}, func(s *mlx.Scope) []mlx.Array {
+	m.stream = m.asStream()
+	by, what := wave(s, dtype, 0.41, 1, 1, 40), fmt.Sprintf("%d columns, group %d, %v", in, group, dtype)
+	product := func(s *mlx.Scope) mlx.Array {
 		w := s.Dequantize(m.W, s.AsType(m.Scales, mlx.Float32), s.AsType(m.Biases, mlx.Float32), group, 4, "affine", mlx.Array{}, mlx.Float32)
 		y := s.SumAxis(s.Multiply(w, s.AsType(s.Reshape(x, []int{1, in}), mlx.Float32)), 1, false)
-		y = s.AsType(s.Reshape(y, []int{1, 1, -1}), dtype)
+		return s.AsType(s.Reshape(y, []int{1, 1, -1}), dtype)
+	}
+	if act == mlx.NoGate {
+		owner.VerifyKernel(matvecKernel, what, tolerance(owner, dtype), one(func(s *mlx.Scope) mlx.Array { return m.matvec(s, x, epilogue{}) }), one(product))
+		return
+	}
+	owner.VerifyKernel(matvecKernel, fmt.Sprintf("%s, %v", what, act), tolerance(owner, dtype), func(s *mlx.Scope) []mlx.Array {
+		return []mlx.Array{m.matvec(s, x, epilogue{act: act, gated: true}), m.matvec(s, x, epilogue{act: act, by: by})}
+	}, func(s *mlx.Scope) []mlx.Array {
+		y := product(s)
 		half := s.Split(y, 2, 2)
-		return []mlx.Array{y, activatePlain(s, mlx.GateGELU, half[0], half[1]), activatePlain(s, mlx.GateSiLU, half[0], half[1]), activatePlain(s, mlx.GateGELU, y, by)}
+		return []mlx.Array{activatePlain(s, act, half[0], half[1]), activatePlain(s, act, y, by)}
 	})
 }
 

@@ -34,14 +34,15 @@ func buildAttention(st *weights.Store, cfg *Config, path string) *attention {
 }
 
 // forward is x [1, T, hidden] with the attention over norm(x) added.
-func (a *attention) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, kv state.KV, mask state.Mask) mlx.Array {
+func (a *attention) forward(s *mlx.Scope, rows nn.Rows, norm, next *nn.RMSNorm, kv state.KV, mask state.Mask) nn.Rows {
+	x, norm := rows.For(norm)
 	qkv := nn.Project(s, x, norm, &a.q, &a.k, &a.v)
 	if s.Err() != nil {
-		return mlx.Array{}
+		return nn.Rows{}
 	}
 	// Each head's rows are its query, then its gate.
 	pair := s.Split(nn.Heads(s, qkv[0], a.core.Heads), 2, -1)
 	q, gate := s.Flatten(pair[0], 2, 3), s.Flatten(pair[1], 2, 3)
 	y := a.core.Forward(s, q, qkv[1], qkv[2], kv, mask)
-	return nn.ProjectOnto(s, x, s.Multiply(y, s.Sigmoid(gate)), &a.o, nil)
+	return nn.ProjectOntoFor(s, rows.X, s.Multiply(y, s.Sigmoid(gate)), &a.o, nil, mlx.Array{}, next)
 }

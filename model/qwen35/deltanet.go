@@ -51,10 +51,11 @@ func buildDeltaNet(st *weights.Store, cfg *Config, path string) *deltaNet {
 }
 
 // forward is x [1, T, hidden] with the net's answer to norm(x) added. From the convolution to the norm all is float32.
-func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state.Recurrence) mlx.Array {
+func (d *deltaNet) forward(s *mlx.Scope, rows nn.Rows, norm, next *nn.RMSNorm, r *state.Recurrence) nn.Rows {
+	x, norm := rows.For(norm)
 	in := nn.Project(s, x, norm, &d.qkv, &d.z, &d.b, &d.a)
 	if s.Err() != nil {
-		return mlx.Array{}
+		return nn.Rows{}
 	}
 	T := x.Dim(1)
 	tail, matrix := r.Load(s, [3]int{1, d.width - 1, in[0].Dim(2)}, x.Dtype(), [4]int{1, d.valueHeads, d.valueDim, d.keyDim})
@@ -65,7 +66,7 @@ func (d *deltaNet) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm, r *state
 	}
 	y, matrix, captured := mix(s, inputs, in[1], in[2], in[3], matrix, r.Captures(T))
 	r.Store(s, T, inputs, matrix, captured)
-	return nn.ProjectOnto(s, x, y, &d.out, nil)
+	return nn.ProjectOntoFor(s, rows.X, y, &d.out, nil, mlx.Array{}, next)
 }
 
 // mixer is what stands between the projections: the convolution's inputs [1, width-1+T, channels], z [1, T, value

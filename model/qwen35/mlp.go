@@ -19,9 +19,10 @@ func buildMLP(st *weights.Store, path string, hidden, width int) *mlp {
 	return m
 }
 
-// forward is x [1, T, hidden] with the MLP of norm(x) added.
-func (m *mlp) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm) mlx.Array {
-	return nn.ProjectOnto(s, x, nn.Gated(s, x, norm, mlx.GateSiLU, &m.gate, &m.up), &m.down, nil)
+// forward is rows [1, T, hidden] with the MLP of their norm added, for a layer that begins with next.
+func (m *mlp) forward(s *mlx.Scope, rows nn.Rows, norm, next *nn.RMSNorm) nn.Rows {
+	x, norm := rows.For(norm)
+	return nn.ProjectOntoFor(s, rows.X, nn.Gated(s, x, norm, mlx.GateSiLU, &m.gate, &m.up), &m.down, nil, mlx.Array{}, next)
 }
 
 // mixture is a router, its experts, and one more whose answer every token gets, by a gate of its own.
@@ -51,15 +52,15 @@ func buildMixture(st *weights.Store, cfg *Config, path string) *mixture {
 	}
 }
 
-// forward is x [1, T, hidden] with the mixture's answer to norm(x) added.
-func (m *mixture) forward(s *mlx.Scope, x mlx.Array, norm *nn.RMSNorm) mlx.Array {
-	h := norm.Forward(s, x)
+// forward is rows [1, T, hidden] with the mixture's answer to their norm added, for a layer that begins with next.
+func (m *mixture) forward(s *mlx.Scope, rows nn.Rows, norm, next *nn.RMSNorm) nn.Rows {
+	h := rows.Normed(s, norm)
 	gates := nn.Project(s, h, nil, &m.router, &m.sharedGate)
 	chosen, weights := m.route(s, gates[0])
 	y := m.experts.Forward(s, h, chosen, weights)
 	// The shared expert's gate enters where its rows are narrow.
 	shared := s.Multiply(nn.Gated(s, h, nil, mlx.GateSiLU, &m.shared.gate, &m.shared.up), s.Sigmoid(gates[1]))
-	return s.Add(x, nn.ProjectOnto(s, y, shared, &m.shared.down, nil))
+	return nn.AddFor(s, rows.X, nn.ProjectOnto(s, y, shared, &m.shared.down, nil), next)
 }
 
 // route is which experts a token goes through, uint32 [1, T, k], and what each counts, from the router's logits [1, T,

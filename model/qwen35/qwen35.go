@@ -59,6 +59,11 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		if a := m.layers[i].full; a != nil {
 			a.core.Prepare(owner, st.Dtype(), cfg.HeadDim)
 		}
+		dense := m.layers[i].mlp
+		if dense == nil {
+			dense = m.layers[i].mixture.shared
+		}
+		dense.gate.PrepareGate(owner, mlx.GateSiLU)
 	}
 	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
 	m.info.ActiveBytes = m.active()
@@ -146,29 +151,36 @@ func (m *Model) Forward(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array 
 	if first := st.First(state.Growing); first != nil {
 		mask = first.Mask(s, T)
 	}
-	h := m.embed.Forward(s, ids)
+	h := nn.Rows{X: m.embed.Forward(s, ids)}
 	for i := range m.layers {
-		h = s.Within(func(inner *mlx.Scope) mlx.Array { return m.layers[i].forward(inner, h, st, i, mask) })
+		next := &m.norm
+		if i+1 < len(m.layers) {
+			next = &m.layers[i+1].inputNorm
+		}
+		s.WithinAll(func(inner *mlx.Scope) []*mlx.Array {
+			h = m.layers[i].forward(inner, h, next, st, i, mask)
+			return h.Arrays()
+		})
 	}
 	if s.Err() == nil {
 		if err := st.Advance(T); err != nil {
 			s.Fail(err)
 		}
 	}
-	return m.norm.Forward(s, h)
+	return h.Normed(s, &m.norm)
 }
 
-// forward is layer i of the model on x, over its own part of the state.
-func (l *layer) forward(s *mlx.Scope, x mlx.Array, st *state.State, i int, mask state.Mask) mlx.Array {
+// forward is layer i of the model on x, over its own part of the state; next is the norm that the layer behind begins with.
+func (l *layer) forward(s *mlx.Scope, x nn.Rows, next *nn.RMSNorm, st *state.State, i int, mask state.Mask) nn.Rows {
 	if l.full != nil {
-		x = l.full.forward(s, x, &l.inputNorm, st.KV(i), mask)
+		x = l.full.forward(s, x, &l.inputNorm, &l.postAttnNorm, st.KV(i), mask)
 	} else {
-		x = l.delta.forward(s, x, &l.inputNorm, st.Recurrence(i))
+		x = l.delta.forward(s, x, &l.inputNorm, &l.postAttnNorm, st.Recurrence(i))
 	}
 	if l.mixture != nil {
-		return l.mixture.forward(s, x, &l.postAttnNorm)
+		return l.mixture.forward(s, x, &l.postAttnNorm, next)
 	}
-	return l.mlp.forward(s, x, &l.postAttnNorm)
+	return l.mlp.forward(s, x, &l.postAttnNorm, next)
 }
 
 // Logits multiplies hidden rows by the head.
