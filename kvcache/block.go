@@ -31,6 +31,7 @@ type piece struct {
 	rows   Rows // nil: planned only
 	bytes  int64
 	blocks []*block
+	lent   bool // a lower tier has them, too
 }
 
 func (b *block) tree() *tree { return b.node.tree }

@@ -9,28 +9,9 @@ import (
 // Lower tiers address blocks by it.
 type Digest [sha256.Size]byte
 
-// digest chains the calls of b, oldest first, each over the ids that it fed.
+// digest names the state at the end of b.
 func (c *Cache) digest(b *block) Digest {
-	path := make([]atom, b.end())
-	for n := b.node; n.parent != nil; n = n.parent {
-		copy(path[n.start:], n.edge)
-	}
-	var list []*provenance
-	for p := b.calls; p != nil; p = p.prev {
-		list = append(list, p)
-	}
-	d := Digest(sha256.Sum256([]byte(b.tree().Fingerprint)))
-	for i := len(list) - 1; i >= 0; i-- {
-		p := list[i]
-		buf := append([]byte(nil), d[:]...)
-		for _, n := range []int{p.start, p.width, p.count, p.batch, len(p.beyond)} {
-			buf = binary.LittleEndian.AppendUint64(buf, uint64(n))
-		}
-		buf = c.alphabet.spell(buf, path[p.start:p.end()])
-		buf = c.alphabet.spell(buf, p.beyond)
-		d = sha256.Sum256(buf)
-	}
-	return d
+	return c.digestOf(b.tree().Fingerprint, b.calls, b.path(), map[*provenance]Digest{})
 }
 
 // spell writes atoms so that they mean the same in every process.

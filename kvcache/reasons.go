@@ -15,6 +15,15 @@ const (
 	MissReuse    Miss = "reuse_off"      // the request wanted everything computed
 )
 
+// The reasons of lower tiers, which those who ask them give: the prefix, or what could be known of it, is in a tier that did
+// not deliver.
+const (
+	MissBadBlock Miss = "bad_block"    // what was stored is damaged, or not what it claims
+	MissTimeout  Miss = "tier_timeout" // it did not answer in time
+	MissDown     Miss = "tier_down"    // it did not answer at all
+	MissStoreOff Miss = "store_off"    // the disk takes no blocks
+)
+
 // LimitedBy names what kept the hit from being longer. The values are the ledger's.
 type LimitedBy string
 

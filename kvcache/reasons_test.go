@@ -13,6 +13,7 @@ func TestReasonsAreTheLedgers(t *testing.T) {
 		kvcache.MissNone: ledger.MissNone, kvcache.MissFirst: ledger.MissFirstRequest, kvcache.MissChanged: ledger.MissPrefixChanged,
 		kvcache.MissEvicted: ledger.MissEvicted, kvcache.MissSnapshot: ledger.MissNoSnapshot, kvcache.MissModel: ledger.MissModelChanged,
 		kvcache.MissMedia: ledger.MissMediaChanged, kvcache.MissReuse: ledger.MissReuseOff,
+		kvcache.MissBadBlock: ledger.MissBadBlock, kvcache.MissTimeout: ledger.MissTierTimeout, kvcache.MissDown: ledger.MissTierDown, kvcache.MissStoreOff: ledger.MissStoreOff,
 	} {
 		if string(ours) != string(theirs) {
 			t.Errorf("%q is the ledger's %q", ours, theirs)

@@ -25,6 +25,7 @@ func (p *Plan) Restore(fresh func() State) (State, error) {
 		p.finish(true)
 		return nil, fmt.Errorf("kvcache: restoring %d of %d tokens: %w", p.Hit, p.Requested, err)
 	}
+	c.unlend(l.tip)
 	p.stage = running
 	l.session = p.Session
 	return l.state, nil

@@ -20,6 +20,7 @@ type rig struct {
 	calm    bool // nothing was evicted or dropped: what was captured must be had
 	seldom  int  // check only every so many steps; 0: always
 	checks  int
+	shelf   *shelf // a lower tier; nil: there is none
 }
 
 func newRig(t testing.TB, s shape, o Options) *rig {
@@ -60,6 +61,7 @@ func (r *rig) begin(a ask) (*open, *Wait) {
 	if a.Model == "" {
 		a.Model = r.shape.model().Fingerprint
 	}
+	r.lift(&a)
 	looked, err := r.cache.Lookup(a.Request)
 	if err != nil {
 		r.t.Fatal(err)
@@ -149,6 +151,9 @@ func (o *open) commit() {
 }
 
 func (o *open) close() {
+	if o.state != nil {
+		o.rig.put(o.plan)
+	}
 	o.plan.Close()
 	o.over()
 	o.rig.check("close")

@@ -1,0 +1,358 @@
+package tier
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Remote is L2: a Valkey or Redis that several processes share. A slot is a hash, from a block's name to its header; a part is
+// a value of its own. Parts are written before the header that names them, and expire after it was last wanted.
+type Remote struct {
+	client  *redis.Client
+	opts    RemoteOptions
+	breaker breaker
+	packer  packer
+
+	mu       sync.Mutex
+	stats    RemoteStats
+	full     time.Time // no stores until then: the store holds as much as it may
+	measured time.Time
+	waiting  int64 // bytes that wait to be stored
+	known    map[string]time.Time
+
+	jobs chan *Block
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// RemoteOptions say which store and with what patience.
+type RemoteOptions struct {
+	// URL is what go-redis takes (redis://user:password@host:port/db, rediss:// for TLS, unix://), and of ours: ttl=24h,
+	// limit=8GB (bytes of the store's memory from which on nothing is stored), timeout=1s (of an answer).
+	URL     string
+	TTL     time.Duration
+	Limit   int64
+	Timeout time.Duration
+	Log     *slog.Logger
+}
+
+// What holds when the URL does not say otherwise.
+const (
+	DefaultTTL     = 24 * time.Hour
+	DefaultTimeout = time.Second
+	remoteSpeed    = 20e6 // bytes a second: a slower transfer is given up
+	mostWaiting    = 256 << 20
+	keyPrefix      = "reprise:1:"
+	batchBytes     = 32 << 20 // of one pipeline
+)
+
+// RemoteStats are its counters since the process began.
+type RemoteStats struct {
+	Addr                  string
+	Stores, Loads, Bad    int64
+	WriteBytes, ReadBytes int64
+	StoreTime, LoadTime   time.Duration
+	Dropped               int64 // not stored: too many waited, or the store is full
+	Failures              int64 // time-outs and refusals
+	Open                  bool  // left alone after a failure
+	Compressed            float64
+}
+
+// ParseRemote checks a URL without connecting.
+func ParseRemote(raw string) (o RemoteOptions, err error) {
+	_, o, err = parseRemote(raw)
+	return o, err
+}
+
+func parseRemote(raw string) (*redis.Options, RemoteOptions, error) {
+	o := RemoteOptions{URL: raw, TTL: DefaultTTL, Timeout: DefaultTimeout}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, o, errors.New("it is not a URL; write it like redis://127.0.0.1:6379/0")
+	}
+	q := u.Query()
+	for name, set := range map[string]func(string) error{
+		"ttl":     func(s string) (err error) { o.TTL, err = time.ParseDuration(s); return err },
+		"timeout": func(s string) (err error) { o.Timeout, err = time.ParseDuration(s); return err },
+		"limit":   func(s string) (err error) { o.Limit, err = parseBytes(s); return err },
+	} {
+		if v := q.Get(name); v != "" {
+			if err := set(v); err != nil {
+				return nil, o, fmt.Errorf("%s=%s: %w", name, v, err)
+			}
+			q.Del(name)
+		}
+	}
+	if o.TTL < time.Second || o.Timeout <= 0 || o.Limit < 0 {
+		return nil, o, fmt.Errorf("ttl must be at least 1s, timeout positive, limit not negative")
+	}
+	u.RawQuery = q.Encode()
+	ro, err := redis.ParseURL(u.String())
+	if err != nil {
+		return nil, o, fmt.Errorf("%w; write it like redis://127.0.0.1:6379/0?ttl=24h&limit=8GB&timeout=1s", err)
+	}
+	ro.DialTimeout, ro.ReadTimeout, ro.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
+	ro.MaxRetries, ro.ContextTimeoutEnabled, ro.DisableIndentity = -1, true, true
+	return ro, o, nil
+}
+
+// parseBytes reads 8GB, 500MB or a number; decimal.
+func parseBytes(s string) (int64, error) {
+	unit := int64(1)
+	for name, n := range map[string]int64{"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12} {
+		if rest, ok := strings.CutSuffix(s, name); ok {
+			s, unit = rest, n
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > 1<<50/unit {
+		return 0, errors.New("not a size like 8GB")
+	}
+	return n * unit, nil
+}
+
+// OpenRemote starts the writer. It does not connect: a store that is not there yet may come.
+func OpenRemote(raw string, log *slog.Logger) (*Remote, error) {
+	ro, o, err := parseRemote(raw)
+	if err != nil {
+		return nil, err
+	}
+	if o.Log = log; log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Remote{client: redis.NewClient(ro), opts: o, known: map[string]time.Time{}, jobs: make(chan *Block, 4096), stop: stop, done: make(chan struct{})}
+	r.stats.Addr = ro.Addr
+	go r.run(ctx)
+	return r, nil
+}
+
+// Close stops the writer; what waits to be stored is dropped.
+func (r *Remote) Close() error {
+	r.stop()
+	<-r.done
+	return r.client.Close()
+}
+
+// Stats reads the counters.
+func (r *Remote) Stats() RemoteStats {
+	r.packer.mu.Lock()
+	in, out := r.packer.In, r.packer.Out
+	r.packer.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Open, s.Compressed = r.breaker.isOpen(), 1
+	if in > 0 {
+		s.Compressed = float64(out) / float64(in)
+	}
+	return s
+}
+
+func (h *Header) member() string {
+	kind := "r"
+	if h.Kept {
+		kind = "k"
+	}
+	return kind + hex.EncodeToString(h.Digest[:16])
+}
+
+func slotKey(s Slot) string { return keyPrefix + "s:" + s.String() }
+
+func (h *Header) partKey(i int) string {
+	return fmt.Sprintf("%sp:%s:%s:%d", keyPrefix, h.Slot, h.member(), i)
+}
+
+// guarded runs one exchange with the store, unless it was left alone, and notes how it went.
+func (r *Remote) guarded(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
+	if err := r.breaker.allow(); err != nil {
+		return err
+	}
+	inner, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := f(inner)
+	switch {
+	case ctx.Err() != nil: // ours, not the store's
+		r.breaker.cancelled()
+		return ctx.Err()
+	case err == nil:
+		if r.breaker.succeeded() {
+			r.opts.Log.Info("the remote cache answers again", "addr", r.stats.Addr)
+		}
+		return nil
+	}
+	var wrong *BadBlock
+	if errors.As(err, &wrong) || errors.Is(err, errGone) {
+		r.breaker.succeeded()
+		return err
+	}
+	if timedOut(err) {
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	r.mu.Lock()
+	r.stats.Failures++
+	r.mu.Unlock()
+	if first, wait := r.breaker.failed(err); first {
+		r.opts.Log.Warn("the remote cache does not answer: the server goes on without", "addr", r.stats.Addr, "err", err, "tried_again_in", wait)
+	}
+	return err
+}
+
+func timedOut(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// list gives the blocks of each slot. What is no header, or one of another slot, is removed.
+func (r *Remote) list(ctx context.Context, slots []Slot) ([][]*Entry, error) {
+	out := make([][]*Entry, len(slots))
+	err := r.guarded(ctx, r.opts.Timeout, func(ctx context.Context) error {
+		pipe := r.client.Pipeline()
+		cmds := make([]*redis.MapStringStringCmd, len(slots))
+		for i, s := range slots {
+			cmds[i] = pipe.HGetAll(ctx, slotKey(s))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		var wrong error
+		for i, cmd := range cmds {
+			for member, raw := range cmd.Val() {
+				h, err := decodeHeader([]byte(raw))
+				if err == nil && (h.Slot != slots[i] || h.member() != member) {
+					err = bad("the remote store gave another block's header")
+				}
+				if err != nil {
+					wrong = err
+					r.bad(err)
+					r.client.HDel(ctx, slotKey(slots[i]), member)
+					continue
+				}
+				out[i] = append(out[i], &Entry{h, 2})
+			}
+		}
+		return wrong
+	})
+	return out, err
+}
+
+func (r *Remote) bad(err error) {
+	r.opts.Log.Warn("a block of the remote cache is damaged; it is removed", "addr", r.stats.Addr, "err", err)
+	r.mu.Lock()
+	r.stats.Bad++
+	r.mu.Unlock()
+}
+
+// load fetches whole blocks, many parts at a time, and checks them.
+func (r *Remote) load(ctx context.Context, entries []*Entry) ([]*Block, error) {
+	start := time.Now()
+	var total int64
+	for _, e := range entries {
+		total += e.Bytes()
+	}
+	patience := r.opts.Timeout + time.Duration(float64(total)/remoteSpeed*float64(time.Second))
+	var out []*Block
+	err := r.guarded(ctx, patience, func(ctx context.Context) error {
+		for len(entries) > 0 {
+			n, bytes := 0, int64(0)
+			for n < len(entries) && (n == 0 || bytes+entries[n].Bytes() <= batchBytes) {
+				bytes += entries[n].Bytes()
+				n++
+			}
+			got, err := r.fetch(ctx, entries[:n])
+			if err != nil {
+				return err
+			}
+			out, entries = append(out, got...), entries[n:]
+		}
+		return nil
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.LoadTime += time.Since(start)
+	if err == nil {
+		r.stats.Loads += int64(len(out))
+		r.stats.ReadBytes += total
+	}
+	return out, err
+}
+
+// fetch is one pipeline of a load. The parts that come are wanted longer.
+func (r *Remote) fetch(ctx context.Context, entries []*Entry) ([]*Block, error) {
+	pipe := r.client.Pipeline()
+	cmds := make([][]*redis.StringCmd, len(entries))
+	for i, e := range entries {
+		pipe.Expire(ctx, slotKey(e.Slot), r.opts.TTL)
+		for k := range e.Parts {
+			cmds[i] = append(cmds[i], pipe.GetEx(ctx, e.partKey(k), r.opts.TTL))
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	var out []*Block
+	for i, e := range entries {
+		b := &Block{Header: *e.Header}
+		for k, cmd := range cmds[i] {
+			data, err := cmd.Bytes()
+			switch {
+			case errors.Is(err, redis.Nil):
+				err = errGone
+			case err == nil:
+				if data, err = e.Parts[k].check(data); err != nil {
+					r.bad(err)
+				}
+			}
+			if err != nil {
+				r.forget(ctx, e.Header)
+				return nil, err
+			}
+			b.Data = append(b.Data, data)
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// forget removes a block that is not whole.
+func (r *Remote) forget(ctx context.Context, h *Header) {
+	r.client.HDel(ctx, slotKey(h.Slot), h.member())
+	r.mu.Lock()
+	delete(r.known, h.partKey(0))
+	r.mu.Unlock()
+}
+
+func (r *Remote) drop(ctx context.Context, entries []*Entry) {
+	_ = r.guarded(ctx, r.opts.Timeout, func(ctx context.Context) error {
+		for _, e := range entries {
+			r.forget(ctx, e.Header)
+		}
+		return nil
+	})
+}
+
+// Clear removes every block of every model.
+func (r *Remote) Clear(ctx context.Context) error {
+	r.mu.Lock()
+	clear(r.known)
+	r.mu.Unlock()
+	return r.guarded(ctx, 30*time.Second, func(ctx context.Context) error {
+		keys := r.client.Scan(ctx, 0, keyPrefix+"*", 1000).Iterator()
+		for keys.Next(ctx) {
+			if err := r.client.Unlink(ctx, keys.Val()).Err(); err != nil {
+				return err
+			}
+		}
+		return keys.Err()
+	})
+}

@@ -1,0 +1,159 @@
+package tier
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// refresh lists the folders that changed since they were listed, and reads the headers of what is new. At the start it also
+// removes what broken writes left behind.
+func (d *Disk) refresh(start bool) {
+	models, err := os.ReadDir(d.opts.Dir)
+	if err != nil {
+		return
+	}
+	var fresh []string
+	for _, m := range models {
+		info, err := m.Info()
+		if err != nil || !m.IsDir() || info.ModTime().Equal(d.seen[m.Name()]) {
+			continue
+		}
+		d.seen[m.Name()] = info.ModTime()
+		files, err := os.ReadDir(filepath.Join(d.opts.Dir, m.Name()))
+		if err != nil {
+			continue
+		}
+		there := make(map[string]bool, len(files))
+		for _, f := range files {
+			path := filepath.Join(m.Name(), f.Name())
+			switch {
+			case strings.HasSuffix(path, blockSuffix):
+				if there[path] = true; d.files[path] == nil {
+					fresh = append(fresh, path)
+				}
+			case start && strings.HasPrefix(f.Name(), tempPrefix) && abandoned(f):
+				_ = os.Remove(filepath.Join(d.opts.Dir, path)) // tried again at the next start
+			}
+		}
+		for path := range d.files {
+			if filepath.Dir(path) == m.Name() && !there[path] {
+				d.forget(path)
+			}
+		}
+	}
+	d.scan(fresh)
+}
+
+// readers is how many headers are read at once.
+const readers = 8
+
+// scan reads headers and adds the files to the index. Bad ones are removed: nobody can use them.
+func (d *Disk) scan(paths []string) {
+	type found struct {
+		h    *Header
+		info fs.FileInfo
+		err  error
+	}
+	out := make([]found, len(paths))
+	var wg sync.WaitGroup
+	for w := range min(readers, len(paths)) {
+		wg.Go(func() {
+			for i := w; i < len(paths); i += readers {
+				f := &out[i]
+				f.h, f.info, f.err = readHeader(filepath.Join(d.opts.Dir, paths[i]))
+				if f.err == nil && f.h.path() != paths[i] {
+					f.err = bad("its name is that of another")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, f := range out {
+		var wrong *BadBlock
+		switch {
+		case f.err == nil:
+			d.learn(&file{Header: f.h, path: paths[i], size: f.info.Size(), used: f.info.ModTime()})
+		case errors.As(f.err, &wrong):
+			d.stats.Bad++
+			d.opts.Log.Warn("a block of the disk cache is damaged; it is removed", "file", paths[i], "err", f.err)
+			d.remove(paths[i])
+		}
+	}
+}
+
+// abandoned says whether a temporary file's writer is gone. Its name has the writer's process id.
+func abandoned(f fs.DirEntry) bool {
+	info, err := f.Info()
+	if err != nil {
+		return false
+	}
+	if time.Since(info.ModTime()) > time.Hour {
+		return true
+	}
+	digits, _, _ := strings.Cut(strings.TrimPrefix(f.Name(), tempPrefix), "-")
+	pid, err := strconv.Atoi(digits)
+	return err == nil && pid > 0 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}
+
+// Verified is what a Verify found.
+type Verified struct {
+	Blocks   int
+	Bytes    int64
+	Partial  int // temporary files of writes under way, or broken off
+	Problems []string
+}
+
+// VerifyDir reads every block of a folder whole. A server may be using it meanwhile.
+func VerifyDir(dir string) (*Verified, error) {
+	v := &Verified{}
+	var paths []string
+	err := walk(dir, func(path string, e fs.DirEntry) {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			v.Partial++
+			return
+		}
+		paths = append(paths, path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		n, err := verifyFile(dir, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // evicted meanwhile
+		case err != nil:
+			v.Problems = append(v.Problems, fmt.Sprintf("%s: %v", path, err))
+		default:
+			v.Blocks, v.Bytes = v.Blocks+1, v.Bytes+n
+		}
+	}
+	return v, nil
+}
+
+func verifyFile(dir, path string) (int64, error) {
+	full := filepath.Join(dir, path)
+	h, info, err := readHeader(full)
+	if err != nil {
+		return 0, err
+	}
+	if h.path() != path {
+		return 0, bad("its name is that of another")
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		return 0, fmt.Errorf("its mode is %o, not 600", mode)
+	}
+	data, err := os.ReadFile(full)
+	if err != nil {
+		return 0, err
+	}
+	_, err = decodeBlock(data, h)
+	return int64(len(data)), err
+}

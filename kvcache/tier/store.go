@@ -1,0 +1,148 @@
+package tier
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Put hands a block over to the writer. It never waits: what finds no room there is dropped and counted. done, when given, is
+// told what was stored.
+func (r *Remote) Put(b *Block) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting+b.Bytes() > mostWaiting || r.breaker.isOpen() || time.Now().Before(r.full) {
+		r.stats.Dropped++
+		return false
+	}
+	select {
+	case r.jobs <- b:
+		r.waiting += b.Bytes()
+		return true
+	default:
+		r.stats.Dropped++
+		return false
+	}
+}
+
+// Has says whether this process stored the block lately, or found it there.
+func (r *Remote) Has(h *Header) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.known[h.partKey(0)]
+	return ok && time.Since(at) < r.opts.TTL/2
+}
+
+// Flush waits until everything that was handed over is stored or dropped.
+func (r *Remote) Flush(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		n := r.waiting
+		r.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (r *Remote) run(ctx context.Context) {
+	defer close(r.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case b := <-r.jobs:
+			err := r.store(ctx, b)
+			r.mu.Lock()
+			if r.waiting -= b.Bytes(); err != nil {
+				r.stats.Dropped++
+			}
+			r.mu.Unlock()
+		}
+	}
+}
+
+// store writes the parts, then the header that names them.
+func (r *Remote) store(ctx context.Context, b *Block) error {
+	start := time.Now()
+	packed := r.packer.pack(b)
+	patience := r.opts.Timeout + time.Duration(float64(packed.Bytes())/remoteSpeed*float64(time.Second))
+	err := r.guarded(ctx, patience, func(ctx context.Context) error {
+		if err := r.measure(ctx); err != nil {
+			return err
+		}
+		if there, err := r.client.HExists(ctx, slotKey(b.Slot), b.member()).Result(); err != nil || there {
+			return err
+		}
+		pipe := r.client.Pipeline()
+		for i, data := range packed.Data {
+			pipe.Set(ctx, b.partKey(i), data, r.opts.TTL)
+		}
+		pipe.HSet(ctx, slotKey(b.Slot), b.member(), packed.encode())
+		pipe.Expire(ctx, slotKey(b.Slot), r.opts.TTL)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		r.stats.Stores++
+		r.stats.WriteBytes += packed.Bytes()
+		r.mu.Unlock()
+		return nil
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.StoreTime += time.Since(start)
+	if err == nil {
+		if len(r.known) > 1<<17 {
+			clear(r.known) // it only spares questions
+		}
+		r.known[b.partKey(0)] = time.Now()
+	}
+	return err
+}
+
+// measureEvery is how often the store is asked for its memory.
+const measureEvery = 10 * time.Second
+
+// measure stops storing for a while when the store holds as much as it may: by our limit, or by its own.
+func (r *Remote) measure(ctx context.Context) error {
+	if time.Since(r.measured) < measureEvery {
+		return nil
+	}
+	info, err := r.client.Info(ctx, "memory").Result()
+	if err != nil {
+		return err
+	}
+	r.measured = time.Now()
+	used, most := infoBytes(info, "used_memory"), infoBytes(info, "maxmemory")
+	if r.opts.Limit > 0 && (most == 0 || r.opts.Limit < most) {
+		most = r.opts.Limit
+	}
+	evicts := strings.Contains(info, "maxmemory_policy:") && !strings.Contains(info, "maxmemory_policy:noeviction") && r.opts.Limit == 0
+	if most > 0 && used > most && !evicts {
+		r.mu.Lock()
+		r.full = time.Now().Add(measureEvery)
+		r.mu.Unlock()
+		r.opts.Log.Info("the remote cache is full: nothing is stored there for now", "addr", r.stats.Addr, "used", used, "limit", most)
+	}
+	return nil
+}
+
+func infoBytes(info, name string) int64 {
+	for line := range strings.Lines(info) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
