@@ -60,7 +60,7 @@ func Serve(ctx context.Context, binary, home string, log io.Writer, flags ...str
 	case s.URL = <-ready:
 		return s, nil
 	case err := <-s.done:
-		return nil, fmt.Errorf("the server ended before it was ready: %v", err)
+		return nil, errors.Join(errors.New("the server ended before it was ready"), err)
 	case <-limit:
 		err = fmt.Errorf("the server was not ready within %v", loading)
 	case <-ctx.Done():
@@ -77,8 +77,7 @@ func (s *Server) Close() error {
 		return err
 	case <-time.After(ending):
 		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-		<-s.done
-		return fmt.Errorf("the server did not end within %v", ending)
+		return fmt.Errorf("the server did not end within %v and was killed: %w", ending, <-s.done)
 	}
 }
 

