@@ -15,11 +15,11 @@ import (
 
 const root = "../../.."
 
-// What the flags force: a call whose arguments come back re-serialised by OpenClaw (1.0e3 → 1000) and with sorted keys by Hermes, and
-// whose result can only come from its having been run.
+// What the flags force: calls that fit in 48 tokens of a borrowed vocabulary, with a letter that Hermes sends back escaped, and whose
+// result can only come from their having been run.
 const (
-	openclawForce = `exec@reprise-openclaw={"command":"echo é-$((6*7))","yieldMs":1.0e3}`
-	hermesForce   = `terminal@reprise-hermes={"timeout":2.0e1,"command":"echo é-$((6*7))"}`
+	openclawForce = `exec@reprise-openclaw={"command":"echo é-$((6*7))"}`
+	hermesForce   = `terminal@reprise-hermes={"command":"echo é-$((6*7))"}`
 	sdkForce      = `read_note@reprise-sdk={"path":"notes/é.txt","lines":3}`
 	result        = "é-42"
 )

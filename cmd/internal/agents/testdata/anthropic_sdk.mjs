@@ -29,7 +29,7 @@ for (const stream of [true, false]) {
   check(answer.stop_reason === "tool_use" && calls.length === 1, `no call but ${JSON.stringify(answer)}`);
   check(calls[0].name === "read_note" && isDeepStrictEqual(calls[0].input, want), `called ${JSON.stringify(calls[0])}`);
   messages.push({ role: "assistant", content: answer.content });
-  messages.push({ role: "user", content: [{ type: "tool_result", tool_use_id: calls[0].id, content: "The note says: réprise-42." }] });
+  messages.push({ role: "user", content: [{ type: "tool_result", tool_use_id: calls[0].id, content: "The note says: é-42." }] });
   answer = await ask(messages, !stream);
   check(["end_turn", "max_tokens"].includes(answer.stop_reason), `stop reason ${answer.stop_reason}`);
   messages.push({ role: "assistant", content: answer.content });

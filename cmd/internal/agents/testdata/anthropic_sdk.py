@@ -35,7 +35,7 @@ for stream in (True, False):
     check(answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) > 0, "no usage")
     messages += [
         {"role": "assistant", "content": [b.model_dump(exclude_none=True) for b in answer.content]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": calls[0].id, "content": "The note says: réprise-42."}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": calls[0].id, "content": "The note says: é-42."}]},
     ]
     answer = ask(messages, not stream)
     check(answer.stop_reason in ("end_turn", "max_tokens"), f"stop reason {answer.stop_reason}")

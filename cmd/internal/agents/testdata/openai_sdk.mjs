@@ -9,7 +9,7 @@ const { VERSION } = require("openai/version");
 const client = new OpenAI({ baseURL: url + "/v1", apiKey: "local", maxRetries: 0, timeout: 120_000 });
 const schema = { type: "object", properties: { path: { type: "string" }, lines: { type: "integer" } }, required: ["path"] };
 const want = { path: "notes/é.txt", lines: 3 };
-const note = "The note says: réprise-42.";
+const note = "The note says: é-42.";
 
 function check(ok, what) {
   if (!ok) {

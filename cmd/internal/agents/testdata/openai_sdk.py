@@ -8,7 +8,7 @@ url, model, api = sys.argv[1:]
 client = openai.OpenAI(base_url=url + "/v1", api_key="local", max_retries=0, timeout=120)
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}, "lines": {"type": "integer"}}, "required": ["path"]}
 WANT = {"path": "notes/é.txt", "lines": 3}
-NOTE = "The note says: réprise-42."
+NOTE = "The note says: é-42."
 
 
 def check(ok, what):
