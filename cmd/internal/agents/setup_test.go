@@ -167,11 +167,10 @@ func (l *locked) String() string {
 
 // line is one of the printed table.
 type line struct {
-	client, model, api     string
-	turns, requests, calls int
-	prompt, shared, hit    int // of the last request
-	lowest                 float64
-	compared               int
+	client, model, api           string
+	turns, requests, side, calls int
+	prompt, shared, hit          int // of the conversation's last request
+	lowest                       float64
 }
 
 var table struct {
@@ -182,11 +181,11 @@ var table struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if len(table.lines) > 0 {
-		fmt.Println("| client | API | model | turns | requests | tool calls | last prompt | shared with the one before | hit | lowest share hit | compared |")
-		fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+		fmt.Println("| client | API | model | turns | requests (beside it) | tool calls | last prompt | shared with the one before | hit | lowest share hit |")
+		fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
 		for _, l := range table.lines {
-			fmt.Printf("| %s | %s | %s | %d | %d | %d | %d | %d | %d | %.2f %% | %d |\n",
-				l.client, l.api, l.model, l.turns, l.requests, l.calls, l.prompt, l.shared, l.hit, 100*l.lowest, l.compared)
+			fmt.Printf("| %s | %s | %s | %d | %d (%d) | %d | %d | %d | %d | %.2f %% |\n",
+				l.client, l.api, l.model, l.turns, l.requests, l.side, l.calls, l.prompt, l.shared, l.hit, 100*l.lowest)
 		}
 	}
 	os.Exit(code)

@@ -18,7 +18,8 @@ type Turn struct {
 	Exchange
 	Row    ledger.Row
 	IDs    []int32 // of the prompt
-	Shared int     // ids that it has in common with the request before it, 0 for the first
+	Side   bool    // it offers no tools: a title, a summary or the like beside the conversation
+	Shared int     // ids that it has in common with the conversation's request before it; 0 for the first, and for a side request
 }
 
 // Share is the part of what was shared that was hit; 1 when nothing was shared.
@@ -38,6 +39,7 @@ func (s *Server) Turns(ctx context.Context, seen []Exchange) ([]Turn, error) {
 		return nil, err
 	}
 	var turns []Turn
+	var before []int32 // the ids of the conversation's last request
 	for _, x := range seen {
 		if x.Turn == "" {
 			continue
@@ -53,12 +55,17 @@ func (s *Server) Turns(ctx context.Context, seen []Exchange) ([]Turn, error) {
 		if sum := checksum(t.IDs); row.PromptSHA256 != ledger.Some(sum) {
 			return nil, fmt.Errorf("turn %s: the same request gives other ids now: %d of them, checksum %.12s", x.Turn, len(t.IDs), sum)
 		}
-		if n := len(turns); n > 0 {
-			t.Shared = common(turns[n-1].IDs, t.IDs)
+		if t.Side = !offersTools(x.Body); !t.Side {
+			t.Shared, before = common(before, t.IDs), t.IDs
 		}
 		turns = append(turns, t)
 	}
 	return turns, nil
+}
+
+func offersTools(body []byte) bool {
+	var request struct{ Tools []json.RawMessage }
+	return json.Unmarshal(body, &request) == nil && len(request.Tools) > 0
 }
 
 // ids sends the body again, to be answered with one token and the prompt's ids.
