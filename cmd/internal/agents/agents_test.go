@@ -84,7 +84,7 @@ func (s *served) hermes(t *testing.T, api connect.API) {
 		}
 		t.Logf("turn %d, exit code %d: %.600s", i+1, out.Code, tail(out.Text+out.Errors))
 	}
-	s.judge(t, "Hermes 0.19.0", api, len(texts), tap.Take())
+	s.judge(t, "Hermes 0.19.0, the second turn by --resume", api, len(texts), tap.Take())
 }
 
 // kit is one SDK's script.
