@@ -32,7 +32,11 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, h head) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	s := wire.NewStream(w, f.opening(h), f.ending(h, nil), cancel)
+	form := wire.Form{Silent: func() any { return f.ending(h, nil) }}
+	if first := f.opening(h); first != nil {
+		form.Opening = []any{first}
+	}
+	s := wire.NewStream(w, form, cancel)
 	defer s.Close()
 	res, err := a.turns.Run(ctx, c.Request, func(ev engine.Event) error {
 		pieces := f.pieces(h, &ev)

@@ -17,11 +17,22 @@ const (
 	writeTime = 30 * time.Second
 )
 
+// Form is how an API's streams begin and how they show life. Its functions run one at a time, in the order in which
+// events leave, also those that the timer sends: what they count needs no lock.
+type Form struct {
+	Opening []any           // events that go out with the headers
+	Silent  func() any      // the event that says only that the server is alive; of data, since agents ignore comments
+	Stamp   func(e any) any // makes what is sent of every event, say with its number; nil: it is sent as it is
+}
+
+// Named is an event whose name stands in its own line; others consist of data alone.
+type Named interface{ EventName() string }
+
 // Stream is an answer in server-sent events. Nothing is sent, and an error can still have a status, until Open or
 // until the first Silence has passed.
 type Stream struct {
-	opening, silent any
-	gone            context.CancelFunc // called when the client cannot be written to
+	form Form
+	gone context.CancelFunc // called when the client cannot be written to
 
 	mu     sync.Mutex
 	w      http.ResponseWriter
@@ -32,10 +43,10 @@ type Stream struct {
 	err    error
 }
 
-// NewStream prepares a stream that begins with the event opening (nil: none) and says silent whenever it has said
-// nothing for Silence. gone is called when a write fails. The caller must Close it.
-func NewStream(w http.ResponseWriter, opening, silent any, gone context.CancelFunc) *Stream {
-	s := &Stream{opening: opening, silent: silent, gone: gone, w: w, rc: http.NewResponseController(w)}
+// NewStream prepares a stream that says f.Silent whenever it has said nothing for Silence. gone is called when a write
+// fails. The caller must Close it.
+func NewStream(w http.ResponseWriter, f Form, gone context.CancelFunc) *Stream {
+	s := &Stream{form: f, gone: gone, w: w, rc: http.NewResponseController(w)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(Silence, s.keepAlive)
@@ -67,7 +78,14 @@ func (s *Stream) Send(events ...any) error {
 }
 
 // Done ends the stream with OpenAI's end mark.
-func (s *Stream) Done() error { return s.Send(json.RawMessage("[DONE]")) }
+func (s *Stream) Done() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open()
+	s.form.Stamp = nil // what follows is no event
+	s.write(json.RawMessage("[DONE]"))
+	return s.err
+}
 
 // Close stops the timer and returns when nobody writes any more.
 func (s *Stream) Close() {
@@ -82,7 +100,7 @@ func (s *Stream) keepAlive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.opened {
-		s.write(s.silent)
+		s.write(s.form.Silent())
 	} else {
 		s.open()
 	}
@@ -98,11 +116,7 @@ func (s *Stream) open() {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // a proxy in between must not collect events
 	s.w.WriteHeader(http.StatusOK)
-	if s.opening != nil {
-		s.write(s.opening)
-	} else {
-		s.write()
-	}
+	s.write(s.form.Opening...)
 }
 
 // write sends events and starts the silence anew. After a failure it does nothing.
@@ -112,6 +126,12 @@ func (s *Stream) write(events ...any) {
 	}
 	var b bytes.Buffer
 	for _, event := range events {
+		if s.form.Stamp != nil {
+			event = s.form.Stamp(event)
+		}
+		if named, ok := event.(Named); ok {
+			b.WriteString("event: " + named.EventName() + "\n")
+		}
 		b.WriteString("data: ")
 		if s.err = appendJSON(&b, event); s.err != nil {
 			break

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,11 +11,13 @@ import (
 	"time"
 )
 
+func silent() any { return "silent" }
+
 // TestStreamIsNeverSilent runs on synctest's clock: what is sent when is exact.
 func TestStreamIsNeverSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := httptest.NewRecorder()
-		s := NewStream(w, "opening", "silent", func() { t.Error("the client was taken for gone") })
+		s := NewStream(w, Form{Opening: []any{"opening"}, Silent: silent}, func() { t.Error("the client was taken for gone") })
 		seen := func(when string, want ...string) {
 			t.Helper()
 			synctest.Wait()
@@ -56,7 +59,7 @@ func (deadWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe
 func TestStreamTellsThatTheClientIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gone := 0
-		s := NewStream(deadWriter{httptest.NewRecorder()}, "opening", "silent", func() { gone++ })
+		s := NewStream(deadWriter{httptest.NewRecorder()}, Form{Opening: []any{"opening"}, Silent: silent}, func() { gone++ })
 		defer s.Close()
 		time.Sleep(Silence)
 		synctest.Wait()
@@ -65,6 +68,46 @@ func TestStreamTellsThatTheClientIsGone(t *testing.T) {
 		}
 		if err := s.Send("x"); err == nil || gone != 1 {
 			t.Errorf("Send after that: %v, gone called %d times", err, gone)
+		}
+	})
+}
+
+type numbered struct {
+	Number int    `json:"sequence_number"`
+	Name   string `json:"type"`
+}
+
+func (n numbered) EventName() string { return n.Name }
+
+// TestStreamOfNamedEvents: names in their own lines, and numbers without gaps, whoever sends.
+func TestStreamOfNamedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := httptest.NewRecorder()
+		last := -1
+		s := NewStream(w, Form{
+			Opening: []any{"created"},
+			Silent:  func() any { return "in_progress" },
+			Stamp:   func(e any) any { last++; return numbered{last, e.(string)} },
+		}, func() {})
+		defer s.Close()
+		if err := s.Send("delta"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(Silence)
+		synctest.Wait()
+		if err := s.Send("delta", "completed"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Done(); err != nil {
+			t.Fatal(err)
+		}
+		var want strings.Builder
+		for i, name := range []string{"created", "delta", "in_progress", "delta", "completed"} {
+			fmt.Fprintf(&want, "event: %s\ndata: {\"sequence_number\":%d,\"type\":%q}\n\n", name, i, name)
+		}
+		want.WriteString("data: [DONE]\n\n")
+		if got := w.Body.String(); got != want.String() {
+			t.Errorf("the client has\n%s\nwant\n%s", got, want.String())
 		}
 	})
 }
