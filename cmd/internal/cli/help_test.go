@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -60,7 +60,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem audit audit-max splice warm",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
-		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check",
+		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check fixtures",
 		"reprise plan":          "recipe all model machine ctx turns json measured kv-bits",
 		"reprise selftest":      "json",
 		"reprise doctor":        "json",

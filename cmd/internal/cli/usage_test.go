@@ -64,6 +64,10 @@ func TestUsageErrors(t *testing.T) {
 		{"bench loop --url http://127.0.0.1:1 --device cpu", "--device"},
 		{"bench loop --api-key k", "--api-key"},
 		{"bench loop now", "no argument"},
+		{"bench loop --fixtures nosuch", "bench init"},
+		{"bench init", "one folder"},
+		{"guide nosuch", `"nosuch"`},
+		{"guide 13", `"13"`},
 		{"models inspect a b", "one model"},
 		{"models import", "one GGUF file"},
 		{"models inspect a --config b", "--config"},
@@ -104,7 +108,6 @@ func TestUsageErrors(t *testing.T) {
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"report DIR", "reprise report"},
-		{"guide", "reprise guide"},
 		{"bench loop --session remote", "--session remote"},
 		{"bench loop --session restart", "--session restart"},
 		{"bench loop --session pd", "--session pd"},

@@ -44,6 +44,7 @@ type material struct {
 type builder struct {
 	opts    Options
 	profile *Profile
+	texts   *fixture.Set
 	system  string
 	tools   []json.RawMessage
 	fixed   int // characters of system text and tools
@@ -62,14 +63,18 @@ func newBuilder(o Options) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{opts: o, profile: p, growth: p.growth(o.Scale)}
+	texts, err := fixture.Open(o.Fixtures)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{opts: o, profile: p, texts: texts, growth: p.growth(o.Scale)}
 	first := 4 * p.line(1, o.Scale)
 	if o.Layout == Ephemeral {
 		b.noteLen = min(noteMost, first/10)
 	}
 	first -= b.noteLen
-	b.system = fixture.System(first * systemShare / 100)
-	b.tools = fixture.Tools(first*toolShare/100, schemaSize)
+	b.system = b.texts.System(first * systemShare / 100)
+	b.tools = b.texts.Tools(first*toolShare/100, schemaSize)
 	b.fixed = runes(b.system)
 	for _, tool := range b.tools {
 		b.fixed += schemaSize(tool)
@@ -107,7 +112,7 @@ func (b *builder) next(answer string) (*Prompt, error) {
 		}
 		b.answers = append(b.answers, answer)
 	}
-	m := material{request: fixture.Request(b.turn, b.length())}
+	m := material{request: b.texts.Request(b.turn, b.length())}
 	b.talk = append(b.talk, m)
 	room := target - b.noteLen - b.characters()
 	if len(b.talk) > 1 {
@@ -123,10 +128,10 @@ func (b *builder) next(answer string) (*Prompt, error) {
 }
 
 // scripted is the fixture's answer to the turn before.
-func (b *builder) scripted() string { return fixture.Answer(b.turn-1, b.length()) }
+func (b *builder) scripted() string { return b.texts.Answer(b.turn-1, b.length()) }
 
 // standIn is an answer to the present turn where no model gives one.
-func (b *builder) standIn() string { return fixture.Answer(b.turn, b.length()) }
+func (b *builder) standIn() string { return b.texts.Answer(b.turn, b.length()) }
 
 // cutAnswer shortens the last answer when it would push the prompt too far beyond its line, and returns the room that
 // is left then. Nothing earlier can give way: the prompt must not change where it was computed.
@@ -183,7 +188,7 @@ func (b *builder) retrieve(n int) []string {
 		size := min(n, documentMost)
 		n -= size
 		b.documents++
-		out = append(out, fixture.Document(b.documents, size))
+		out = append(out, b.texts.Document(b.documents, size))
 	}
 	return out
 }
@@ -191,7 +196,7 @@ func (b *builder) retrieve(n int) []string {
 // browse is the next page's summary.
 func (b *builder) browse(n int) string {
 	b.page++
-	return fixture.Page(b.page, n)
+	return b.texts.Page(b.page, n)
 }
 
 // messages lays the conversation out. The first user message is the bare request, so that what moves behind it leaves

@@ -244,7 +244,7 @@ func TestPromptsAreDeterministic(t *testing.T) {
 			t.Fatalf("turn %d differs:\n%s\n%s", i+1, contents(a[i]), contents(b[i]))
 		}
 	}
-	if !slices.Contains(a[1].Messages, Message{"assistant", fixture.Answer(1, fixture.Sentence)}) {
+	if !slices.Contains(a[1].Messages, Message{"assistant", fixture.Embedded().Answer(1, fixture.Sentence)}) {
 		t.Errorf("turn 2 has not the scripted answer: %+v", a[1].Messages)
 	}
 }

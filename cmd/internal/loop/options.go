@@ -29,6 +29,7 @@ type Options struct {
 	NoReuse   bool    `json:"no_reuse"`
 	Scale     float64 `json:"scale"` // of the profile's line
 	Engine    string  `json:"engine"`
+	Fixtures  string  `json:"fixtures,omitempty"` // a folder of edited texts; "": this program's
 }
 
 // Defaults are the options of a run that nobody changed.

@@ -97,6 +97,9 @@ func (t *tally) recipe(s *Summary) {
 		Workload: fmt.Sprintf("%s (%s), %d turns, %s", p.Name, p.Note, t.opts.Turns, t.opts.Variant()),
 		Claim:    "repeated agent state grows across turns: exact tokens, reused and recomputed, per turn, of this model on this machine",
 	}
+	if t.opts.Fixtures != "" {
+		s.Recipe.Workload += ", edited texts in " + t.opts.Fixtures
+	}
 	s.DoNotClaim = []string{
 		p.DoNotClaim, "that LMCache MP improves TTFT", "that vLLM or Mooncake avoids misses across workers",
 		"what another model or machine than the ones named here would do",

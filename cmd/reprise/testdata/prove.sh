@@ -104,6 +104,7 @@ wanted=("$@")
   line 4.8 "OpenClaw's onboarding and Hermes's wizards and doctor accept the endpoint as it is" cmd/internal/agents/testdata/run.sh -run TestWizards
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
+  line 6.8 "each command of the guide and of bench init's folder runs; the image smoke test is refused" go test -count=1 -v -run 'TheGuides|BenchInit|ImageIsRefused' ./cmd/internal/cli
   TAIL=50 line 6.selftest "selftest on this machine, within three minutes" within 180 bin/reprise selftest --json "$work/selftest.json"
   printf '\n'
   if [ ${#failed[@]} -eq 0 ]; then echo "all lines hold"; else echo "lines that do not hold: ${failed[*]}"; fi
