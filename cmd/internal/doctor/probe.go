@@ -35,7 +35,7 @@ func system() probe {
 			if err := syscall.Statfs(dir, &s); err != nil {
 				return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
 			}
-			return int64(s.Bavail) * int64(s.Bsize), nil
+			return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // of 32 bits on macOS
 		},
 	}
 }
