@@ -17,18 +17,21 @@ func (s *Server) handler(routes []wire.Route) http.Handler {
 	mux := http.NewServeMux()
 	methods := map[string][]string{}
 	for _, r := range routes {
-		mux.HandleFunc(r.Method+" "+r.Path, handle(r.Handle))
+		mux.HandleFunc(r.Method+" "+r.Path, handle(r.Handle, r.Fail))
 		methods[r.Path] = append(methods[r.Path], r.Method)
 	}
 	for path, allowed := range methods {
-		mux.HandleFunc(path, handle(wrongMethod(allowed)))
+		mux.HandleFunc(path, handle(wrongMethod(allowed), nil))
 	}
-	mux.HandleFunc("/", handle(notFound))
+	mux.HandleFunc("/", handle(notFound, nil))
 	return s.survive(s.guard(mux))
 }
 
-// handle gives a route's error to the client.
-func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// handle gives a route's error to the client, in OpenAI's shape unless fail has another.
+func handle(h func(http.ResponseWriter, *http.Request) error, fail func(http.ResponseWriter, error)) http.HandlerFunc {
+	if fail == nil {
+		fail = openai.WriteError
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
 		switch {
@@ -36,7 +39,7 @@ func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 		case errors.Is(err, wire.ErrCut):
 			panic(http.ErrAbortHandler) // net/http's way to cut a connection
 		default:
-			openai.WriteError(w, err)
+			fail(w, err)
 		}
 	}
 }

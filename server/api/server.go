@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"reprise/server/api/anthropic"
 	"reprise/server/api/openai"
+	"reprise/server/api/responses"
 	"reprise/server/api/wire"
 )
 
@@ -79,7 +82,7 @@ func NewServer(opts Options) (*Server, error) {
 	}
 	turns := wire.NewTurns(opts.Engine, opts.Logger, opts.OpenTurns)
 	s.http = &http.Server{
-		Handler:           s.handler(append(s.routes(), openai.New(turns).Routes()...)),
+		Handler:           s.handler(slices.Concat(s.routes(), openai.New(turns).Routes(), anthropic.New(turns).Routes(), responses.New(turns).Routes())),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,

@@ -107,7 +107,7 @@ func (t *turn) decode(ctx context.Context) error {
 		if done := end || out.stopped || !more; done {
 			event.add(out.flush(!end))
 			t.result.take(out.message())
-			t.result.Finish = t.ended(end, out.stopped)
+			t.result.Finish, t.result.Stop = t.ended(end, out.stopped), out.stop
 			t.remember()
 			return t.emit(event)
 		}

@@ -134,6 +134,15 @@ func (e *Engine) Ledger() *ledger.Ledger { return e.ledger }
 // Waiting is the number of turns in the queue.
 func (e *Engine) Waiting() int { return e.queue.Waiting() }
 
+// Count is how many tokens a request's prompt has; no turn is run.
+func (e *Engine) Count(ctx context.Context, req Request) (int, error) {
+	p, err := e.model.assembler.Assemble(ctx, req.Prompt)
+	if err != nil {
+		return 0, promptError(err)
+	}
+	return len(p.IDs), nil
+}
+
 func hostname() string {
 	if name, err := os.Hostname(); err == nil {
 		return name

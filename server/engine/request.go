@@ -69,6 +69,7 @@ type Result struct {
 	// was on its way already. 0: the state is gone.
 	Computed int
 	Finish   ledger.FinishReason
+	Stop     string // the stop text that ended it, if one did
 	Row      ledger.Row
 	// Host is the part of decode_ms in which the worker built steps and sent them out; Wait that in which it waited
 	// for a token. They overlap with what the device does.

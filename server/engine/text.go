@@ -15,6 +15,7 @@ type answer struct {
 	stops   []string
 	held    string // decoded, not yet delivered
 	stopped bool
+	stop    string // the text that stopped it
 
 	dialect *parse.Dialect // nil: the text is the content
 	parser  *parse.Parser
@@ -91,7 +92,7 @@ func (a *answer) release(text string, last bool) string {
 		// The one that is complete first wins, not the one that starts first: so pieces of any length cut alike.
 		i := strings.Index(a.held, stop)
 		if e := i + len(stop); i >= 0 && (e < end || e == end && i < cut) {
-			cut, end, a.stopped = i, e, true
+			cut, end, a.stopped, a.stop = i, e, true, stop
 		}
 	}
 	if !a.stopped && !last {

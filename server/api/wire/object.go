@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"reprise/model/chat"
 )
 
 // Object is a JSON object whose fields are taken one by one. A field that is absent or null is not there. The
@@ -147,6 +149,64 @@ func (o *Object) Object(name string) *Object {
 	}
 	return newObject(o.prefix+name+".", fields, o.err)
 }
+
+// List takes a list of objects; nil when it is not there.
+func (o *Object) List(name string) []*Object {
+	raw := o.Raw(name)
+	if raw == nil {
+		return nil
+	}
+	var items []map[string]json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &items) != nil || slices.ContainsFunc(items, func(f map[string]json.RawMessage) bool { return f == nil }) {
+		o.wrongType(name, "a list of objects", raw)
+		return nil
+	}
+	out := make([]*Object, len(items))
+	for i, fields := range items {
+		out[i] = newObject(o.prefix+name+"["+strconv.Itoa(i)+"].", fields, o.err)
+	}
+	return out
+}
+
+// Ordered takes a value with its keys in the client's order; nil when it is not there.
+func (o *Object) Ordered(name string) chat.Value {
+	raw := o.Raw(name)
+	if raw == nil {
+		return nil
+	}
+	v, err := chat.DecodeOrdered(raw)
+	if err != nil {
+		o.Fail(name, CodeInvalidType, "%s%s: %v", o.prefix, name, err)
+	}
+	return v
+}
+
+// Compact takes an object as the JSON text that it is, without white space between its parts; "" when it is not there.
+func (o *Object) Compact(name string) string {
+	raw := o.Raw(name)
+	if raw == nil {
+		return ""
+	}
+	if raw[0] != '{' {
+		o.wrongType(name, "an object", raw)
+		return ""
+	}
+	var b bytes.Buffer
+	_ = json.Compact(&b, raw) // it was parsed before
+	return b.String()
+}
+
+// Required takes a text that must be there and not be empty.
+func (o *Object) Required(name, what string) string {
+	s, ok := o.String(name)
+	if !ok || s == "" {
+		o.Missing(name, what)
+	}
+	return s
+}
+
+// IsList says whether a field is a list.
+func (o *Object) IsList(name string) bool { raw := o.Raw(name); return raw != nil && raw[0] == '[' }
 
 // Texts takes a text or a list of texts.
 func (o *Object) Texts(name string) []string {

@@ -87,6 +87,11 @@ func (e *Engine) Why(turn string) (engine.Why, bool) {
 // VerifyCache finds what the test set.
 func (e *Engine) VerifyCache(context.Context) error { return e.Broken }
 
+// Count is 10 tokens for each message.
+func (e *Engine) Count(_ context.Context, req engine.Request) (int, error) {
+	return 10 * len(req.Prompt.Messages), nil
+}
+
 // ClearCache counts.
 func (e *Engine) ClearCache(context.Context) error {
 	e.mu.Lock()

@@ -1,0 +1,147 @@
+package anthropic
+
+import (
+	"net/http"
+	"slices"
+
+	"reprise/model/chat"
+	"reprise/server/api/wire"
+	"reprise/server/engine"
+)
+
+// call is a turn and how it is answered.
+type call struct {
+	engine.Request
+	own    wire.Extension
+	stream bool
+}
+
+// take takes a whole request for a message.
+func take(o *wire.Object, h http.Header, m *engine.Model) (*call, error) {
+	c := &call{Request: engine.Request{Params: wire.Sampling(o, m.Config.Generation)}}
+	n, ok := o.Count("max_tokens")
+	if !ok {
+		o.Missing("max_tokens", "the most tokens that the answer may have")
+	}
+	c.MaxTokens = n
+	c.stream, _ = o.Bool("stream")
+	c.Stop = stops(o)
+	c.Session = wire.Session(o, h, "", "")
+	c.own = wire.TakeExtension(o, h)
+	c.NoReuse = c.own.NoReuse
+	o.Object("metadata") // user_id: for abuse reports
+	o.String("service_tier")
+	conversation(o, m, &c.Request)
+	return c, o.Err()
+}
+
+const maxStops = 16
+
+func stops(o *wire.Object) []string {
+	if o.Raw("stop_sequences") == nil {
+		return nil
+	}
+	list := o.Texts("stop_sequences")
+	if len(list) > maxStops {
+		o.Fail("stop_sequences", wire.CodeInvalidValue, "stop_sequences has %d texts; at most %d are possible", len(list), maxStops)
+	}
+	if slices.Contains(list, "") {
+		o.Fail("stop_sequences", wire.CodeInvalidValue, "stop_sequences holds an empty text, which would end every answer at once")
+	}
+	return list
+}
+
+// conversation takes what both endpoints know, and refuses the rest.
+func conversation(o *wire.Object, m *engine.Model, req *engine.Request) {
+	wire.Model(o, m)
+	in := &req.Prompt
+	in.Messages = system(o)
+	turns := o.List("messages")
+	if len(turns) == 0 {
+		o.Missing("messages", "the conversation to continue, a list that is not empty")
+	}
+	for _, turn := range turns {
+		in.Messages = append(in.Messages, message(turn)...)
+	}
+	in.Tools = tools(o)
+	thinking(o, req)
+	o.Only("mcp_servers", []any{}, "the server calls no other servers; leave it out")
+	o.Only("container", nil, "there are no containers; leave it out")
+	o.Only("context_management", nil, "the conversation is taken as it is sent; leave it out")
+	o.Only("inference_geo", nil, "inference runs on this machine; leave it out")
+	o.Unknown()
+}
+
+// thinking takes the switch and the effort. A budget is not kept to: the model ends its reasoning itself.
+func thinking(o *wire.Object, req *engine.Request) {
+	if t := o.Object("thinking"); t != nil {
+		kind, _ := t.String("type")
+		on := kind == "enabled" || kind == "adaptive"
+		if !on && kind != "disabled" {
+			t.Fail("type", wire.CodeInvalidValue, `thinking.type must be "enabled", "adaptive" or "disabled"`)
+		}
+		t.Count("budget_tokens")
+		t.String("display")
+		t.Unknown()
+		req.Prompt.Thinking = &on
+	}
+	out := o.Object("output_config")
+	if out == nil {
+		return
+	}
+	if effort, ok := out.String("effort"); ok {
+		wire.Effort(out, "effort", effort, req)
+	}
+	out.Only("format", nil, "answers are not constrained here; leave it out")
+	out.Unknown()
+}
+
+// tools takes the declarations as templates know them, unless none is to be called.
+func tools(o *wire.Object) []chat.Value {
+	none := false
+	if choice := o.Object("tool_choice"); choice != nil {
+		switch kind, _ := choice.String("type"); kind {
+		case "auto":
+		case "none":
+			none = true
+		default:
+			choice.Fail("type", wire.CodeUnsupported, `tool_choice.type can be "auto" or "none" here: a call is not forced`)
+		}
+		choice.Bool("disable_parallel_tool_use") // templates have no place for it; what the model does is its own choice
+		choice.Unknown()
+	}
+	var out []chat.Value
+	for _, t := range o.List("tools") {
+		out = append(out, tool(t))
+	}
+	if none {
+		return nil
+	}
+	return out
+}
+
+func tool(t *wire.Object) chat.Value {
+	if kind, ok := t.String("type"); ok && kind != "custom" {
+		t.Fail("type", wire.CodeUnsupported, "a tool of type %q is not supported: the server has no tools of its own; send its name, description and input_schema", kind)
+	}
+	fn := chat.NewDict()
+	fn.Set("name", t.Required("name", "the tool's name"))
+	if text, ok := t.String("description"); ok {
+		fn.Set("description", text)
+	}
+	if schema := t.Ordered("input_schema"); schema != nil {
+		if _, ok := schema.(*chat.Dict); !ok {
+			t.Fail("input_schema", wire.CodeInvalidType, "input_schema must be a JSON schema, an object")
+		}
+		fn.Set("parameters", schema)
+	}
+	t.Object("cache_control")
+	t.Bool("strict")
+	t.Bool("eager_input_streaming")
+	t.Bool("defer_loading")
+	t.Unknown()
+	d := chat.NewDict()
+	d.Set("type", "function")
+	d.Set("function", fn)
+	return d
+}
