@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,8 +25,10 @@ const (
 	result        = "é-42"
 )
 
-var serveFlags = []string{"--device", "cpu", "--ctx", "65536", "--max-output", "48",
-	"--force-tool", openclawForce, "--force-tool", hermesForce, "--force-tool", sdkForce}
+var (
+	serveFlags = []string{"--device", "cpu", "--ctx", "65536", "--max-output", "48"}
+	forceFlags = []string{"--force-tool", openclawForce, "--force-tool", hermesForce, "--force-tool", sdkForce}
+)
 
 // clients finds what third_party/clients.sh brought. Their runs take minutes: `.ci/run` and `make prove` ask for them.
 func clients(t *testing.T) *Installed {
@@ -59,6 +62,19 @@ func program(t *testing.T) string {
 	return path
 }
 
+// forces says whether the build has --force-tool. Without it nobody makes the models call a tool: turns are plain then, and what they
+// cannot show is skipped by name.
+func forces(t *testing.T) bool {
+	t.Helper()
+	help, err := exec.Command(program(t), "serve", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("serve --help: %v: %s", err, help)
+	}
+	return bytes.Contains(help, []byte("--force-tool"))
+}
+
+const noCalls = "the turns above were plain: this build has no serve --force-tool"
+
 // served is a server of the test's own on one of the two models.
 type served struct {
 	*Server
@@ -67,7 +83,7 @@ type served struct {
 	binary string
 	dir    string
 	model  string // as the table names it
-	flags  []string
+	calls  bool   // the models call tools: they are made to
 }
 
 // made makes up the small qwen3_5 in REPRISE_HOME, by the command that a user would take.
@@ -82,9 +98,13 @@ func made(t *testing.T, home string) string {
 	return name
 }
 
-func serve(t *testing.T, at *Installed, model string, flags ...string) *served {
+func serve(t *testing.T, at *Installed, model string) *served {
 	t.Helper()
-	s := &served{t: t, at: at, binary: program(t), dir: t.TempDir(), model: model, flags: flags}
+	s := &served{t: t, at: at, binary: program(t), dir: t.TempDir(), model: model, calls: forces(t)}
+	flags := slices.Clone(serveFlags)
+	if s.calls {
+		flags = append(flags, forceFlags...)
+	}
 	home := filepath.Join(s.dir, "reprise")
 	if model == small {
 		flags = append([]string{"--model", made(t, home)}, flags...)

@@ -17,7 +17,7 @@ import (
 // Acceptance 4.8: the agents' own set-ups accept the endpoint as it is, and what they write works.
 func TestWizards(t *testing.T) {
 	at := clients(t)
-	s := serve(t, at, small, serveFlags...)
+	s := serve(t, at, small)
 	t.Run("openclaw onboard", func(t *testing.T) { s.onboard(t) })
 	for _, command := range []string{"model", "setup model"} {
 		t.Run("hermes "+command, func(t *testing.T) { s.hermesWizard(t, strings.Fields(command)...) })
@@ -143,7 +143,7 @@ func (s *served) turn(t *testing.T, client string, tap *Tap, say func() (*Output
 		taken++
 		returned = returned || holds(x.Body, result)
 	}
-	if taken < 2 || !returned {
+	if taken == 0 || s.calls && (taken < 2 || !returned) {
 		t.Errorf("%s took %d requests for a call and its result (there: %v): %s", client, taken, returned, tail(out.Text+out.Errors))
 	}
 }
