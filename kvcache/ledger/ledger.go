@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 )
 
@@ -22,6 +23,9 @@ type Ledger struct {
 	writer   *Writer // nil: memory only
 	log      *slog.Logger
 	warn     sync.Once
+
+	mu       sync.Mutex
+	watchers []func(*Row)
 }
 
 // Open makes a ledger. A folder that cannot be made is an error here, where somebody can still choose another;
@@ -51,6 +55,12 @@ func (l *Ledger) Record(r Row) Row {
 	r = Seal(r)
 	l.counters.add(&r)
 	l.ring.Add(r)
+	l.mu.Lock()
+	watchers := l.watchers
+	l.mu.Unlock()
+	for _, see := range watchers {
+		see(&r)
+	}
 	if l.writer == nil {
 		return r
 	}
@@ -62,6 +72,14 @@ func (l *Ledger) Record(r Row) Row {
 		})
 	}
 	return r
+}
+
+// Watch has see called with every row from now on, sealed, on the goroutine that records it. see must be quick, and may
+// not keep or change the row.
+func (l *Ledger) Watch(see func(*Row)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watchers = append(slices.Clip(l.watchers), see)
 }
 
 // Recent is the last rows.

@@ -23,6 +23,7 @@ type Options struct {
 	Engine    wire.Engine  // with its model loaded
 	Addr      string       // HOST:PORT; "": DefaultAddr. Port 0 takes a free one
 	APIKey    string       // that clients must show; "": none, on loopback only
+	Metrics   http.Handler // of GET /metrics; nil: there is none
 	OpenTurns int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
 	Logger    *slog.Logger // nil: none
 }
@@ -80,9 +81,16 @@ func NewServer(opts Options) (*Server, error) {
 		opts: opts, engine: opts.Engine, log: opts.Logger, loopback: loopback,
 		key: sha256.Sum256([]byte(opts.APIKey)), served: make(chan error, 1), stop: stop,
 	}
+	own := s.routes()
+	if opts.Metrics != nil {
+		own = append(own, wire.Route{Method: http.MethodGet, Path: "/metrics", Handle: func(w http.ResponseWriter, r *http.Request) error {
+			opts.Metrics.ServeHTTP(w, r)
+			return nil
+		}})
+	}
 	turns := wire.NewTurns(opts.Engine, opts.Logger, opts.OpenTurns)
 	s.http = &http.Server{
-		Handler:           s.handler(slices.Concat(s.routes(), openai.New(turns).Routes(), anthropic.New(turns).Routes(), responses.New(turns).Routes())),
+		Handler:           s.handler(slices.Concat(own, openai.New(turns).Routes(), anthropic.New(turns).Routes(), responses.New(turns).Routes())),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,

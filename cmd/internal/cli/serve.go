@@ -20,6 +20,7 @@ import (
 	"reprise/server/api"
 	"reprise/server/api/openai"
 	"reprise/server/engine"
+	"reprise/server/metrics"
 	"reprise/server/prompt"
 )
 
@@ -36,6 +37,7 @@ type serveFlags struct {
 	addr      string
 	key       string
 	maxOutput int
+	metrics   bool
 	noReuse   bool
 	logLevel  string
 
@@ -75,7 +77,8 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`: what is logged on stderr")
 	fs.Float64Var(&f.audit, "audit", 0, "compute the share `P` (0 to 1) of the turns that reused state again, when nobody waits, and compare")
 	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
-	marked(cmd, inServer, "addr", "api-key", "log-level", "audit", "audit-max")
+	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
+	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "audit", "audit-max")
 	return cmd
 }
 
@@ -125,7 +128,11 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer e.Close()
-	s, err := api.NewServer(api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log})
+	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log}
+	if f.metrics {
+		serving.Metrics = metrics.Handler(e)
+	}
+	s, err := api.NewServer(serving)
 	if err != nil {
 		return err
 	}
