@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,18 +66,27 @@ type file struct {
 
 // DiskStats are a disk's counters since the process began, and what it holds.
 type DiskStats struct {
-	Dir                         string
-	Blocks                      int
-	Bytes, Limit                int64
-	WrittenToday, Daily         int64 // by all processes that share the folder
-	Stores, Loads, Evicted, Bad int64
-	WriteBytes, ReadBytes       int64
-	StoreTime, LoadTime         time.Duration
-	Skipped                     int64 // not stored: over the daily budget
-	Failed                      int64 // not stored: the disk refused
-	Off                         bool
-	OpenTime                    time.Duration
+	Dir          string  `json:"dir"`
+	Blocks       int     `json:"blocks"`
+	Bytes        int64   `json:"bytes"`
+	Limit        int64   `json:"limit_bytes"`
+	WrittenToday int64   `json:"written_today_bytes"` // by all processes that share the folder
+	Daily        int64   `json:"daily_write_budget_bytes"`
+	Stores       int64   `json:"stored_blocks"`
+	Loads        int64   `json:"loaded_blocks"`
+	Evicted      int64   `json:"evicted_blocks"`
+	Bad          int64   `json:"bad_blocks"`
+	Skipped      int64   `json:"skipped_blocks"` // not stored: over the daily budget
+	Failed       int64   `json:"failures"`       // the disk refused
+	WriteBytes   int64   `json:"write_bytes"`
+	ReadBytes    int64   `json:"read_bytes"`
+	StoreMs      float64 `json:"store_ms"`
+	LoadMs       float64 `json:"load_ms"`
+	OpenMs       float64 `json:"open_ms"` // reading the headers at the start
+	Off          bool    `json:"off"`     // it refused lately: nothing is stored for a minute
 }
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // Errors of a Put that are no block's fault.
 var (
@@ -105,7 +115,7 @@ func OpenDisk(o DiskOptions) *Disk {
 		d.fail(err)
 	}
 	d.refresh(true)
-	d.stats.OpenTime = time.Since(start)
+	d.stats.OpenMs = ms(time.Since(start))
 	return d
 }
 
@@ -211,7 +221,7 @@ func (d *Disk) load(e *Entry) (*Block, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.LoadTime += time.Since(start)
+	d.stats.LoadMs += ms(time.Since(start))
 	var wrong *BadBlock
 	switch {
 	case err == nil:
@@ -281,7 +291,7 @@ func (d *Disk) Put(b *Block) (written int64, err error) {
 	err = d.write(b.path(), head, b.Data)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.StoreTime += time.Since(start)
+	d.stats.StoreMs += ms(time.Since(start))
 	if err != nil {
 		d.fail(err)
 		return 0, err
@@ -484,4 +494,52 @@ func readHeader(path string) (h *Header, info fs.FileInfo, err error) {
 		return nil, info, bad("%d bytes, it claims %d", info.Size(), want)
 	}
 	return h, info, nil
+}
+
+// Statics are the chains to the static prefixes of a model that were used last, the last one first.
+func (d *Disk) Statics(model string, most int) []Found {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rows := map[kvcache.Digest]*file{}
+	var ends []*file
+	for _, f := range d.files {
+		switch {
+		case f.Model != model:
+		case !f.Kept:
+			rows[f.Digest] = f
+		case f.Static:
+			ends = append(ends, f)
+		}
+	}
+	slices.SortFunc(ends, func(x, y *file) int { return y.used.Compare(x.used) })
+	var out []Found
+	for _, f := range ends[:min(len(ends), most)] {
+		chain := []*Entry{{f.Header, 1}}
+		for at := f.Base; at > 0; at = chain[0].Base {
+			up := rows[chain[0].Parent]
+			if up == nil || up.To != at {
+				chain = nil
+				break
+			}
+			chain = append([]*Entry{{up.Header, 1}}, chain...)
+		}
+		if chain != nil {
+			out = append(out, Found{Entries: chain, To: f.To, Matched: f.To})
+		}
+	}
+	return out
+}
+
+// IDs are the chain's ids; false where media are among them.
+func (f *Found) IDs() ([]int32, bool) {
+	var out []int32
+	for _, e := range f.Entries {
+		for b := e.IDs; len(b) > 0; b = b[4:] {
+			if len(b) < 4 || le.Uint32(b) >= 1<<31 {
+				return nil, false
+			}
+			out = append(out, int32(le.Uint32(b)))
+		}
+	}
+	return out, len(out) == f.To
 }

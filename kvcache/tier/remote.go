@@ -58,14 +58,18 @@ const (
 
 // RemoteStats are its counters since the process began.
 type RemoteStats struct {
-	Addr                  string
-	Stores, Loads, Bad    int64
-	WriteBytes, ReadBytes int64
-	StoreTime, LoadTime   time.Duration
-	Dropped               int64 // not stored: too many waited, or the store is full
-	Failures              int64 // time-outs and refusals
-	Open                  bool  // left alone after a failure
-	Compressed            float64
+	Addr       string  `json:"addr"`
+	Stores     int64   `json:"stored_blocks"`
+	Loads      int64   `json:"loaded_blocks"`
+	Bad        int64   `json:"bad_blocks"`
+	Dropped    int64   `json:"dropped_blocks"` // not stored: too many waited, the store is full, or it did not answer
+	Failures   int64   `json:"failures"`       // time-outs and refusals
+	WriteBytes int64   `json:"write_bytes"`
+	ReadBytes  int64   `json:"read_bytes"`
+	StoreMs    float64 `json:"store_ms"`
+	LoadMs     float64 `json:"load_ms"`
+	Compressed float64 `json:"compressed_to"` // share of their size that the stored parts have
+	Off        bool    `json:"off"`           // left alone after a failure
 }
 
 // ParseRemote checks a URL without connecting.
@@ -152,7 +156,7 @@ func (r *Remote) Stats() RemoteStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.stats
-	s.Open, s.Compressed = r.breaker.isOpen(), 1
+	s.Off, s.Compressed = r.breaker.isOpen(), 1
 	if in > 0 {
 		s.Compressed = float64(out) / float64(in)
 	}
@@ -238,12 +242,23 @@ func (r *Remote) list(ctx context.Context, slots []Slot) ([][]*Entry, error) {
 					r.client.HDel(ctx, slotKey(slots[i]), member)
 					continue
 				}
+				r.note(h)
 				out[i] = append(out[i], &Entry{h, 2})
 			}
 		}
 		return wrong
 	})
 	return out, err
+}
+
+// note remembers that a block is there.
+func (r *Remote) note(h *Header) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.known) > 1<<17 {
+		clear(r.known) // it only spares questions
+	}
+	r.known[h.partKey(0)] = time.Now()
 }
 
 func (r *Remote) bad(err error) {
@@ -279,7 +294,7 @@ func (r *Remote) load(ctx context.Context, entries []*Entry) ([]*Block, error) {
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stats.LoadTime += time.Since(start)
+	r.stats.LoadMs += ms(time.Since(start))
 	if err == nil {
 		r.stats.Loads += int64(len(out))
 		r.stats.ReadBytes += total

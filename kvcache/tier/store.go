@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Put hands a block over to the writer. It never waits: what finds no room there is dropped and counted. done, when given, is
@@ -32,6 +34,35 @@ func (r *Remote) Has(h *Header) bool {
 	defer r.mu.Unlock()
 	at, ok := r.known[h.partKey(0)]
 	return ok && time.Since(at) < r.opts.TTL/2
+}
+
+// Learn asks which of these blocks are there, so that nobody prepares them for nothing. Off says that the store is left alone.
+func (r *Remote) Learn(ctx context.Context, headers []*Header) (off bool) {
+	var ask []*Header
+	for _, h := range headers {
+		if !r.Has(h) {
+			ask = append(ask, h)
+		}
+	}
+	if len(ask) == 0 {
+		return r.breaker.isOpen()
+	}
+	return r.guarded(ctx, r.opts.Timeout, func(ctx context.Context) error {
+		pipe := r.client.Pipeline()
+		cmds := make([]*redis.BoolCmd, len(ask))
+		for i, h := range ask {
+			cmds[i] = pipe.HExists(ctx, slotKey(h.Slot), h.member())
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+		for i, cmd := range cmds {
+			if cmd.Val() {
+				r.note(ask[i])
+			}
+		}
+		return nil
+	}) != nil
 }
 
 // Flush waits until everything that was handed over is stored or dropped.
@@ -95,15 +126,12 @@ func (r *Remote) store(ctx context.Context, b *Block) error {
 		r.mu.Unlock()
 		return nil
 	})
+	if err == nil {
+		r.note(&b.Header)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stats.StoreTime += time.Since(start)
-	if err == nil {
-		if len(r.known) > 1<<17 {
-			clear(r.known) // it only spares questions
-		}
-		r.known[b.partKey(0)] = time.Now()
-	}
+	r.stats.StoreMs += ms(time.Since(start))
 	return err
 }
 

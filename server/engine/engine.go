@@ -30,6 +30,10 @@ type Options struct {
 	ChatTemplate string      // a file or a built-in's name; "": the checkpoint's
 	CPU          mlx.Options // of the CPU device
 	MaxOutput    int         // most tokens of one answer; 0: no limit but the context
+	// CacheDisk is the folder of L1, "": none; with its limits in bytes, 0: the tier's own. L2 is the URL of a Valkey or Redis.
+	CacheDisk                      string
+	CacheDiskLimit, CacheDiskDaily int64
+	L2                             string
 	NoReuse      bool        // compute everything, for comparisons
 	CacheMem     int64       // bytes of state that are kept; 0: by the memory that is free after the load
 	Splice       prompt.Splice
@@ -54,6 +58,7 @@ type Engine struct {
 	cache  *kvcache.Cache
 	kept   kept
 	audits *auditor
+	lower  *lower // nil: no lower tiers
 
 	mu    sync.Mutex // guards turns
 	turns []*turn    // open ones
@@ -87,12 +92,16 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	}
 	e.cache = kvcache.New(kvcache.Options{Budget: e.budget(ctx)})
 	e.cache.Add(e.model.forCache())
+	if e.lower, err = e.openLower(opts); err != nil {
+		return nil, err
+	}
 	e.audits = e.startAuditor()
 	return e, nil
 }
 
 // Close waits for the step in progress and releases everything.
 func (e *Engine) Close() {
+	e.lower.close() // first: it stores what is left
 	if e.audits != nil {
 		e.audits.close()
 	}

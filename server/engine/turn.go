@@ -38,6 +38,7 @@ type turn struct {
 	prompt    *prompt.Prompt
 	maxTokens int
 	plan      *kvcache.Plan // nil until the lookup
+	loan      *loan         // what lower tiers have of the prompt; nil: there are none
 	state     *state.State  // owned by this turn from restore to commit
 	made      kvcache.Made  // what entered the model since the last commit
 	computed  int           // offset that is committed
@@ -154,6 +155,8 @@ func promptError(err error) error {
 func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 	var waited time.Duration
 	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
+	wish := t.wish()
+	t.loan = t.engine.lower.look(ctx, wish)
 	for {
 		start := time.Now()
 		_, leave, err = t.engine.queue.Admit(ctx)
@@ -162,7 +165,7 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 			return nil, err
 		}
 		start = time.Now()
-		plan, wait, err := t.engine.cache.Begin(t.wish())
+		plan, wait, err := t.engine.cache.Begin(wish)
 		t.row.LookupMs = ledger.Ms(time.Since(start))
 		if err == nil && wait == nil {
 			t.plan, t.reached, t.computed = plan, plan.Hit, plan.Hit

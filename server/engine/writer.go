@@ -1,0 +1,249 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"reprise/kvcache"
+	"reprise/kvcache/state"
+	"reprise/kvcache/tier"
+	"reprise/mlx"
+)
+
+// writer stores what turns left, behind them: its goroutine reads blocks out of the device, a step at a time, and hands them to
+// the tiers. A turn never waits for it; what the cache has given up before it was read is not stored.
+type writer struct {
+	lower *lower
+	jobs  chan *kvcache.Trace
+	stop  context.CancelFunc
+	done  chan struct{}
+
+	mu     sync.Mutex
+	open   int // traces that are not through
+	stored stored
+	stats  WriterStats
+}
+
+// stored is what was written since a row said so last.
+type stored struct {
+	diskTime, remoteTime   time.Duration
+	diskBytes, remoteBytes int64
+	remoteMs               float64 // the remote store's counters, as they were then
+	remoteWritten          int64
+}
+
+// WriterStats are the writer's counters.
+type WriterStats struct {
+	Waiting    int     `json:"waiting_turns"`
+	ReadOuts   int64   `json:"read_outs"`
+	ReadOutMs  float64 `json:"read_out_ms"` // on the device's worker
+	Lost       int64   `json:"lost_blocks"` // given up by the cache before they could be read
+	TurnsLost  int64   `json:"lost_turns"`  // too many waited
+	BetweenRun int64   `json:"between_steps"`
+}
+
+const (
+	// writeQueue is how many turns may wait to be stored.
+	writeQueue = 64
+	// patience is how long a block waits for a moment without a turn. Then it comes between two steps of one: a block costs
+	// some milliseconds, so that a turn which never ends loses less than one in a hundred.
+	patience = 2 * time.Second
+	// lastWords is how long the end of the process waits for what is not stored yet.
+	lastWords = 3 * time.Second
+)
+
+func startWriter(l *lower) *writer {
+	ctx, stop := context.WithCancel(context.Background())
+	w := &writer{lower: l, jobs: make(chan *kvcache.Trace, writeQueue), stop: stop, done: make(chan struct{})}
+	go w.run(ctx)
+	return w
+}
+
+// offer hands a turn's trace over; it does not wait.
+func (w *writer) offer(t *kvcache.Trace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.jobs <- t:
+		w.open++
+	default:
+		w.stats.TurnsLost++
+	}
+}
+
+func (w *writer) run(ctx context.Context) {
+	defer close(w.done)
+	w.lower.warm(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case t := <-w.jobs:
+			w.store(ctx, t)
+			w.mu.Lock()
+			w.open--
+			w.mu.Unlock()
+		}
+	}
+}
+
+// close stores what is left, for a while, and stops.
+func (w *writer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	if err := w.flush(ctx); err != nil {
+		w.lower.engine.opts.Logger.Info("not all state could be stored before the end", "err", err)
+	}
+	if r := w.lower.tiers.Remote; r != nil {
+		_ = r.Flush(ctx) // said by the remote store itself
+	}
+	w.stop()
+	<-w.done
+}
+
+func (w *writer) flush(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		n := w.open
+		w.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// newest is how many of the last offsets of a turn are kept: of a recurrent model, whose snapshots are large, one.
+func (l *lower) newest() int {
+	if l.engine.model.forCache().Needs == kvcache.LimitRecurrent {
+		return 1
+	}
+	return 2
+}
+
+// store stores a trace's blocks that are not there.
+func (w *writer) store(ctx context.Context, t *kvcache.Trace) {
+	l := w.lower
+	spelled, links := t.Links(tier.Step, l.newest())
+	slots := tier.Slots(l.model, spelled)
+	headers := make([]*tier.Header, len(links))
+	for i, link := range links {
+		headers[i] = &tier.Header{Model: l.model, Slot: slots[link.From/tier.Step], Link: link}
+	}
+	remoteOff := l.tiers.Remote == nil || l.tiers.Remote.Learn(ctx, headers)
+	for i, h := range headers {
+		disk := l.tiers.Disk != nil && !l.tiers.Disk.Has(h) && !l.tiers.Disk.Off()
+		remote := !remoteOff && !l.tiers.Remote.Has(h)
+		if !disk && !remote {
+			continue
+		}
+		b, err := w.readOut(ctx, t, h, &links[i])
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.lost(err)
+			continue
+		}
+		if disk {
+			w.toDisk(b)
+		}
+		if remote {
+			l.tiers.Remote.Put(b)
+		}
+	}
+}
+
+var errGivenUp = errors.New("the cache has given it up")
+
+func (w *writer) lost(err error) {
+	w.mu.Lock()
+	w.stats.Lost++
+	w.mu.Unlock()
+	if !errors.Is(err, errGivenUp) {
+		w.lower.engine.opts.Logger.Warn("a block could not be read out of the device", "err", err)
+	}
+}
+
+func (w *writer) toDisk(b *tier.Block) {
+	start := time.Now()
+	n, _ := w.lower.tiers.Disk.Put(b) // it says itself what is wrong
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stored.diskTime += time.Since(start)
+	w.stored.diskBytes += n
+}
+
+// readOut copies one block out of the device.
+func (w *writer) readOut(ctx context.Context, t *kvcache.Trace, h *tier.Header, link *kvcache.Link) (*tier.Block, error) {
+	var rows, snapshot []byte
+	err := w.step(ctx, func(s *mlx.Scope) (err error) {
+		start := time.Now()
+		held, snap, ok := t.ReadOut(link)
+		if !ok {
+			return errGivenUp
+		}
+		if held != nil {
+			rows, err = state.EncodeRows(s, held)
+			held.Free()
+		}
+		if err == nil && snap != nil {
+			snapshot, err = state.EncodeSnapshot(s, snap)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.stats.ReadOuts++
+		w.stats.ReadOutMs += float64(time.Since(start)) / float64(time.Millisecond)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tier.New(h.Model, h.Slot, h.Link, w.lower.dtype, rows, snapshot), nil
+}
+
+// step waits for a moment without a turn, but not for ever.
+func (w *writer) step(ctx context.Context, fn func(*mlx.Scope) error) error {
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	e := w.lower.engine
+	err := e.alone(wait, fn)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		w.mu.Lock()
+		w.stats.BetweenRun++
+		w.mu.Unlock()
+		return e.queue.Step(ctx, fn)
+	}
+	return err
+}
+
+// take is what was stored since it was asked last: a row says what was written while its turn and those before it were served.
+func (w *writer) take() stored {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.stored
+	next := stored{remoteMs: out.remoteMs, remoteWritten: out.remoteWritten}
+	if r := w.lower.tiers.Remote; r != nil {
+		s := r.Stats()
+		out.remoteTime = time.Duration((s.StoreMs - out.remoteMs) * float64(time.Millisecond))
+		out.remoteBytes = s.WriteBytes - out.remoteWritten
+		next.remoteMs, next.remoteWritten = s.StoreMs, s.WriteBytes
+	}
+	w.stored = next
+	return out
+}
+
+// Stats reads the counters.
+func (w *writer) Stats() WriterStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.stats
+	s.Waiting = w.open
+	return s
+}
