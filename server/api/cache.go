@@ -125,10 +125,24 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
 	return wire.WriteJSON(w, http.StatusOK, out)
 }
 
-// clear forgets every state that no turn is using.
+// clear forgets every state that no turn is using: in memory and on the disk, or in the tier that is named. The shared store is
+// others', too: it is cleared only by its name, or with all.
 func (s *Server) clear(w http.ResponseWriter, r *http.Request) error {
-	if err := s.engine.ClearCache(r.Context()); err != nil {
+	q := r.URL.Query()
+	if err := onlyParams(q, "tier"); err != nil {
 		return err
+	}
+	tier := q.Get("tier")
+	if !slices.Contains([]string{"", "l0", "l1", "l2", "all"}, tier) {
+		return wire.BadRequest("tier", wire.CodeInvalidValue, "%.100q is no tier: l0 (memory), l1 (disk), l2 (the shared store), all; without it, l0 and l1", tier)
+	}
+	if err := s.engine.ClearTiers(r.Context(), tier != "l0" && tier != "l2", tier == "l2" || tier == "all"); err != nil {
+		return err
+	}
+	if tier == "" || tier == "l0" || tier == "all" {
+		if err := s.engine.ClearCache(r.Context()); err != nil {
+			return err
+		}
 	}
 	return wire.WriteJSON(w, http.StatusOK, struct {
 		Cleared bool `json:"cleared"`

@@ -184,6 +184,7 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 		if err := a.engine.cache.Distrust(a.engine.model.Fingerprint, kvcache.Sequence{IDs: x.ids[:x.hit]}); err != nil {
 			a.engine.opts.Logger.Error("audit: dropping", "turn", x.turn, "err", err)
 		}
+		a.engine.lower.distrust(ctx, x.ids[:x.hit])
 		_ = a.engine.worker.Do(context.Background(), func(*mlx.Scope) error { a.engine.cache.Sweep(); return nil })
 	}
 	a.engine.ledger.Record(row)

@@ -34,12 +34,12 @@ type Options struct {
 	CacheDisk                      string
 	CacheDiskLimit, CacheDiskDaily int64
 	L2                             string
-	NoReuse      bool        // compute everything, for comparisons
-	CacheMem     int64       // bytes of state that are kept; 0: by the memory that is free after the load
-	Splice       prompt.Splice
-	Audit        Audit
-	LedgerDir    string // JSONL goes there; "": memory only
-	Progress     func(done, total int64)
+	NoReuse                        bool  // compute everything, for comparisons
+	CacheMem                       int64 // bytes of state that are kept; 0: by the memory that is free after the load
+	Splice                         prompt.Splice
+	Audit                          Audit
+	LedgerDir                      string // JSONL goes there; "": memory only
+	Progress                       func(done, total int64)
 	// Weights come from there instead of the checkpoint's files, which then need not be: made-up ones, to measure with.
 	Weights weights.Source
 	Logger  *slog.Logger

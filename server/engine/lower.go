@@ -32,12 +32,21 @@ type (
 	RemoteStats = tier.RemoteStats
 )
 
+// VerifyDisk reads every block of a folder whole. Servers may be using it meanwhile.
+func VerifyDisk(dir string) (*tier.Verified, error) { return tier.VerifyDir(dir) }
+
+// CheckL2 says what is wrong with the URL of a remote store. It does not connect.
+func CheckL2(url string) error {
+	_, err := tier.ParseRemote(url)
+	return err
+}
+
 // openLower opens the tiers that the options name; nil when there are none.
 func (e *Engine) openLower(opts Options) (*lower, error) {
 	if opts.CacheDisk == "" && opts.L2 == "" || opts.Weights != nil {
 		return nil, nil
 	}
-	l := &lower{engine: e, model: e.model.Fingerprint + " by " + e.producer()}
+	l := &lower{engine: e, model: e.model.Fingerprint + " by " + e.producer(), dtype: e.model.Info().Dtype.String()}
 	if opts.CacheDisk != "" {
 		l.tiers.Disk = tier.OpenDisk(tier.DiskOptions{Dir: opts.CacheDisk, Limit: opts.CacheDiskLimit, Daily: opts.CacheDiskDaily, Log: opts.Logger})
 		path := filepath.Join(l.tiers.Disk.Folder(e.model.Fingerprint), "record.log") // of any producer
@@ -287,6 +296,25 @@ func (x *loan) blame(m *kvcache.Match, l *lower) kvcache.Miss {
 		return kvcache.MissStoreOff
 	}
 	return ""
+}
+
+// distrust removes what is stored of these ids: an audit found it wrong.
+func (l *lower) distrust(ctx context.Context, ids []int32) {
+	if l == nil {
+		return
+	}
+	spelled, err := l.engine.cache.Spell(kvcache.Sequence{IDs: ids})
+	if err != nil {
+		return
+	}
+	q := tier.Query{Model: l.model, Root: kvcache.RootDigest(l.engine.model.Fingerprint), IDs: spelled, Limit: len(ids)}
+	for range mostTries { // there may be several of other calls
+		f := l.tiers.Find(ctx, q, 0)
+		if len(f.Entries) == 0 || ctx.Err() != nil {
+			return
+		}
+		l.tiers.Drop(ctx, &f)
+	}
 }
 
 // warm brings the static prefixes of the last sessions back, as long as no turn is under way.

@@ -35,7 +35,14 @@ type auditing struct {
 // open starts one on a checkpoint; "" is the small real model.
 func open(t *testing.T, dir string) *auditing {
 	t.Helper()
-	e, err := Open(context.Background(), Options{Model: dir, Device: mlx.CPU, Audit: Audit{Share: 1, Max: time.Hour}})
+	return openWith(t, Options{Model: dir})
+}
+
+// openWith starts one with more options.
+func openWith(t *testing.T, o Options) *auditing {
+	t.Helper()
+	o.Device, o.Audit = mlx.CPU, Audit{Share: 1, Max: time.Hour}
+	e, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

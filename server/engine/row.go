@@ -70,8 +70,7 @@ func (t *turn) tokens() {
 	}
 	r.LookupRequestedTokens = some(m.Requested)
 	r.MatchedTokens = some(m.Matched)
-	r.LookupHitTokens, r.L0HitTokens = some(m.Hit), some(m.Hit)
-	r.L1HitTokens, r.L2HitTokens, r.LowerHitTokens = some(0), some(0), some(0)
+	t.lowerTiers()
 	r.RecomputeTokens = some(m.Matched - m.Hit)
 	r.NewTokens = some(n - m.Matched)
 	r.DisplacedTokens, r.PaidAgainTokens = some(m.Displaced), some(m.Matched-m.Hit+m.Displaced)

@@ -164,6 +164,10 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 		if err != nil {
 			return nil, err
 		}
+		if err = t.lift(ctx); err != nil {
+			leave()
+			return nil, err
+		}
 		start = time.Now()
 		plan, wait, err := t.engine.cache.Begin(wish)
 		t.row.LookupMs = ledger.Ms(time.Since(start))
@@ -267,10 +271,15 @@ func (t *turn) commit() {
 			t.broken = true
 		}
 	}
-	if t.broken {
+	switch {
+	case t.broken:
 		t.plan.Abort()
 		t.computed = 0
-	} else {
+	case t.state != nil && e.lower != nil:
+		trace := t.plan.Trace()
+		t.plan.Close()
+		e.lower.writer.offer(trace)
+	default:
 		t.plan.Close()
 	}
 	t.result.Computed = t.computed

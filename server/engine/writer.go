@@ -21,7 +21,7 @@ type writer struct {
 	done  chan struct{}
 
 	mu     sync.Mutex
-	open   int // traces that are not through
+	open   int // traces that are not through, and the warm start
 	stored stored
 	stats  WriterStats
 }
@@ -56,7 +56,7 @@ const (
 
 func startWriter(l *lower) *writer {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &writer{lower: l, jobs: make(chan *kvcache.Trace, writeQueue), stop: stop, done: make(chan struct{})}
+	w := &writer{lower: l, jobs: make(chan *kvcache.Trace, writeQueue), stop: stop, done: make(chan struct{}), open: 1}
 	go w.run(ctx)
 	return w
 }
@@ -76,17 +76,22 @@ func (w *writer) offer(t *kvcache.Trace) {
 func (w *writer) run(ctx context.Context) {
 	defer close(w.done)
 	w.lower.warm(ctx)
+	w.through()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case t := <-w.jobs:
 			w.store(ctx, t)
-			w.mu.Lock()
-			w.open--
-			w.mu.Unlock()
+			w.through()
 		}
 	}
+}
+
+func (w *writer) through() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open--
 }
 
 // close stores what is left, for a while, and stops.

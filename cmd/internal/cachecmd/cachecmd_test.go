@@ -61,6 +61,11 @@ answers  6 tokens; 3 came back and were spliced in
 miss     no_snapshot: 2 turns, 12 tokens
 cache    1.5 MB of 2.00 GB: 1.0 MB in 2 states (1 in use), 500.0 kB in 3 pieces, 12 B in 4 snapshots
 tree     1,234 tokens in 5 nodes, 6 of them ghosts; 7 sessions
+disk     3.0 MB of 20.00 GB in 7 blocks, in /kv
+         read 2 blocks, 1.0 MB at 500.0 MB/s; wrote 3, 4.0 MB at 500.0 MB/s; evicted 0; 0 bad
+         written today: 4.0 MB of 50.00 GB; 0 blocks were over it
+shared   127.0.0.1:6379 (OFF: it failed lately): read 1 blocks, 2.0 MB at 500.0 MB/s; wrote 5, 6.0 MB at 500.0 MB/s (compressed to 90 %); 0 dropped, 0 failures, 0 bad
+writer   0 turns wait; 0 blocks read out of the device in 0 ms, 0 given up before
 evicted  8 tokens, 9 snapshots
 audits   1 match, 2 within, 3 mismatch, 4 skipped, 5 failed
 PROBLEM  1 rows break an identity, 0 could not be written
@@ -72,7 +77,10 @@ PROBLEM  1 rows break an identity, 0 could not be written
 	if err != nil || len(rows) != 3 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	if err := c.Clear(t.Context()); err != nil || e.Cleared() != 1 {
+	if err := c.Clear(t.Context(), "l2"); err != nil || e.Cleared() != 0 || e.DisksCleared != 0 || e.RemotesCleared != 1 {
+		t.Errorf("clearing l2: %v, memory %d times, disk %d, shared %d", err, e.Cleared(), e.DisksCleared, e.RemotesCleared)
+	}
+	if err := c.Clear(t.Context(), ""); err != nil || e.Cleared() != 1 || e.DisksCleared != 1 || e.RemotesCleared != 1 {
 		t.Errorf("clear: %v, %d times", err, e.Cleared())
 	}
 	if v, err := c.Verify(t.Context()); err != nil || !v.OK || len(v.Broken) != 0 {

@@ -57,9 +57,13 @@ func (c *Client) Rows(ctx context.Context) ([]ledger.Row, error) {
 	return out.Rows, nil
 }
 
-// Clear drops every state that no turn is using.
-func (c *Client) Clear(ctx context.Context) error {
-	_, err := ask[struct{}](ctx, c, http.MethodPost, "/v1/cache/clear")
+// Clear drops every state that no turn is using, of one tier, or with "" of memory and disk.
+func (c *Client) Clear(ctx context.Context, tier string) error {
+	path := "/v1/cache/clear"
+	if tier != "" {
+		path += "?tier=" + url.QueryEscape(tier)
+	}
+	_, err := ask[struct{}](ctx, c, http.MethodPost, path)
 	return err
 }
 

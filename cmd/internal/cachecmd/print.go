@@ -29,6 +29,7 @@ func WriteStats(out io.Writer, s *api.Stats) error {
 		}
 	}
 	writeCache(w, &c)
+	writeTiers(w, &s.Tiers)
 	fmt.Fprintf(w, "evicted\t%s tokens, %s snapshots\n", num(c.Evicted), num(c.SnapshotsEvicted))
 	fmt.Fprintf(w, "audits\t%s match, %s within, %s mismatch, %s skipped, %s failed\n", num(a.Matches), num(a.Within), num(a.Mismatches), num(a.Skipped), num(a.Failed))
 	if s.IdentityErrors+s.WriteErrors > 0 {
@@ -41,6 +42,40 @@ func writeCache(w io.Writer, c *api.Cache) {
 	fmt.Fprintf(w, "cache\t%s of %s: %s in %d states (%d in use), %s in %d pieces, %s in %d snapshots\n", console.Bytes(c.Bytes), console.Bytes(c.Budget),
 		console.Bytes(c.StateBytes), c.States, c.Busy, console.Bytes(c.PieceBytes), c.Pieces, console.Bytes(c.SnapBytes), c.Snapshots)
 	fmt.Fprintf(w, "tree\t%s tokens in %s nodes, %s of them ghosts; %s sessions\n", console.Count(c.Tokens), console.Count(c.Nodes), console.Count(c.Ghosts), console.Count(c.Sessions))
+}
+
+// writeTiers prints a line a tier, none where there is none.
+func writeTiers(w io.Writer, t *engine.TierStats) {
+	if d := t.L1; d != nil {
+		fmt.Fprintf(w, "disk\t%s of %s in %s blocks, in %s%s\n", console.Bytes(d.Bytes), console.Bytes(d.Limit), console.Count(d.Blocks), d.Dir, off(d.Off))
+		fmt.Fprintf(w, "\tread %s blocks, %s%s; wrote %s, %s%s; evicted %s; %s bad\n", num(d.Loads), console.Bytes(d.ReadBytes), speed(d.ReadBytes, d.LoadMs),
+			num(d.Stores), console.Bytes(d.WriteBytes), speed(d.WriteBytes, d.StoreMs), num(d.Evicted), num(d.Bad))
+		fmt.Fprintf(w, "\twritten today: %s of %s; %s blocks were over it\n", console.Bytes(d.WrittenToday), console.Bytes(d.Daily), num(d.Skipped))
+	}
+	if r := t.L2; r != nil {
+		fmt.Fprintf(w, "shared\t%s%s: read %s blocks, %s%s; wrote %s, %s%s (compressed to %.0f %%); %s dropped, %s failures, %s bad\n", r.Addr, off(r.Off),
+			num(r.Loads), console.Bytes(r.ReadBytes), speed(r.ReadBytes, r.LoadMs), num(r.Stores), console.Bytes(r.WriteBytes), speed(r.WriteBytes, r.StoreMs),
+			100*r.Compressed, num(r.Dropped), num(r.Failures), num(r.Bad))
+	}
+	if t.L1 != nil || t.L2 != nil {
+		fmt.Fprintf(w, "writer\t%s turns wait; %s blocks read out of the device in %.0f ms, %s given up before\n", console.Count(t.Writer.Waiting), num(t.Writer.ReadOuts),
+			t.Writer.ReadOutMs, num(t.Writer.Lost))
+	}
+}
+
+func off(is bool) string {
+	if is {
+		return " (OFF: it failed lately)"
+	}
+	return ""
+}
+
+// speed is bytes a second, nothing where nothing was moved.
+func speed(bytes int64, ms float64) string {
+	if bytes == 0 || ms <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" at %s/s", console.Bytes(int64(float64(bytes)/ms*1e3)))
 }
 
 func num(n int64) string { return console.Count(int(n)) }

@@ -7,6 +7,7 @@ import (
 
 	"reprise/cmd/internal/console"
 	"reprise/kvcache/ledger"
+	"reprise/server/engine"
 )
 
 // Verification is what was checked and found.
@@ -19,10 +20,31 @@ type Verification struct {
 	Server        string   `json:"server"`         // that was asked
 	Answered      bool     `json:"server_answers"` // false: its cache was not checked
 	CacheProblems []string `json:"cache_problems"`
+
+	Disk         string   `json:"cache_disk"` // folder of blocks that was read; "": there is none
+	Blocks       int      `json:"blocks"`
+	BlockBytes   int64    `json:"block_bytes"`
+	Partial      int      `json:"partial_writes"` // under way, or broken off: nobody reads them
+	DiskProblems []string `json:"disk_problems"`
+}
+
+// VerifyDisk reads every block of a folder whole.
+func (v *Verification) VerifyDisk(dir string) error {
+	found, err := engine.VerifyDisk(dir)
+	if err != nil {
+		return err
+	}
+	v.Disk, v.Blocks, v.BlockBytes, v.Partial = dir, found.Blocks, found.Bytes, found.Partial
+	for _, p := range found.Problems {
+		v.DiskProblems = append(v.DiskProblems, printable(p))
+	}
+	return nil
 }
 
 // Count is the number of problems.
-func (v *Verification) Count() int { return len(v.Problems) + len(v.CacheProblems) }
+func (v *Verification) Count() int {
+	return len(v.Problems) + len(v.CacheProblems) + len(v.DiskProblems)
+}
 
 func (v *Verification) fail(format string, args ...any) {
 	v.Problems = append(v.Problems, printable(fmt.Sprintf(format, args...)))
@@ -30,7 +52,7 @@ func (v *Verification) fail(format string, args ...any) {
 
 // VerifyLedger reads every file of a ledger: each line is a row, each row keeps the identities, no row is there twice.
 func VerifyLedger(dir string) (*Verification, error) {
-	v := &Verification{Dir: dir, Problems: []string{}, CacheProblems: []string{}}
+	v := &Verification{Dir: dir, Problems: []string{}, CacheProblems: []string{}, DiskProblems: []string{}}
 	files, err := ledger.Files(dir)
 	if err != nil {
 		return nil, err
@@ -81,6 +103,10 @@ const mostShown = 20
 func (v *Verification) WriteText(out io.Writer) error {
 	fmt.Fprintf(out, "ledger   %s: %d files, %s rows, %d problems\n", v.Dir, v.Files, console.Count(v.Rows), len(v.Problems))
 	shown(out, v.Problems)
+	if v.Disk != "" {
+		fmt.Fprintf(out, "disk     %s: %s blocks of %s read whole, %d problems; %d broken-off writes\n", v.Disk, console.Count(v.Blocks), console.Bytes(v.BlockBytes), len(v.DiskProblems), v.Partial)
+		shown(out, v.DiskProblems)
+	}
 	var err error
 	if v.Answered {
 		_, err = fmt.Fprintf(out, "cache    %s counted it again: %d problems\n", v.Server, len(v.CacheProblems))

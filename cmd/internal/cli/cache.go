@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,9 @@ import (
 
 // cacheFlags are those of all `reprise cache` commands.
 type cacheFlags struct {
-	url, key string
-	asJSON   bool
+	url, key   string
+	asJSON     bool
+	tier, disk string
 }
 
 func newCache() *cobra.Command {
@@ -31,9 +33,11 @@ func newCache() *cobra.Command {
 		ofCache("why TURN", "Shows where a turn's prompt left the cached one, with both texts", "reprise cache why turn_0123456789abcdef",
 			"TURN is a turn_id: the answer's X-Reprise-Turn header, a row of /v1/cache/ledger, or the last turn in `reprise cache ls`. The mark ▸ stands where\n"+
 				"the two texts part.", (*cacheFlags).why),
-		ofCache("clear", "Drops every state that no turn is using, and forgets that it was there", "reprise cache clear", "", (*cacheFlags).clear),
-		ofCache("verify", "Checks the ledger's files, and has the server count its cache again", "reprise cache verify",
-			"Every line of REPRISE_HOME/ledger must be a row, every row must keep the identities, and none may be there twice. Without --url a\n"+
+		ofCache("clear", "Drops every state that no turn is using, in memory and on the disk, and forgets that it was there", "reprise cache clear",
+			"What was generated in a conversation stays known: that is no cache. The shared store (--l2) is others', too: --tier l2 or all clears it.", (*cacheFlags).clear),
+		ofCache("verify", "Checks the ledger's files, reads every block on the disk, and has the server count its cache again", "reprise cache verify",
+			"Every line of REPRISE_HOME/ledger must be a row, every row must keep the identities, and none may be there twice. Every block in\n"+
+				"REPRISE_HOME/kv, or the folder that --cache-disk names, is read whole. Without --url a\n"+
 				"server that does not answer is no mistake: then only the files are checked.", (*cacheFlags).verify),
 	)
 	return cmd
@@ -64,6 +68,14 @@ func ofCache(use, short, example, long string, run func(*cacheFlags, *cobra.Comm
 	fs.StringVar(&f.url, "url", "http://"+api.DefaultAddr, "the running server at `URL`")
 	fs.StringVar(&f.key, "api-key", "", "the `KEY` that the server wants; $"+keyVariable+" when not given")
 	marked(cmd, inServer, "url", "api-key")
+	switch cmd.Name() {
+	case "clear":
+		fs.StringVar(&f.tier, "tier", "", "`l0|l1|l2|all`: memory, disk, the shared store; without it, l0 and l1")
+		marked(cmd, inServer, "tier")
+	case "verify":
+		fs.StringVar(&f.disk, "cache-disk", "", "the `DIR` of blocks that serve was given; REPRISE_HOME/kv when not given")
+		marked(cmd, inServer, "cache-disk")
+	}
 	fs.BoolVar(&f.asJSON, "json", false, "print an object")
 	marked(cmd, inOutput, "json")
 	return cmd
@@ -108,7 +120,10 @@ func (f *cacheFlags) why(c *cobra.Command, client *cachecmd.Client, args []strin
 }
 
 func (f *cacheFlags) clear(c *cobra.Command, client *cachecmd.Client, _ []string) error {
-	if err := client.Clear(c.Context()); err != nil {
+	if !slices.Contains([]string{"", "l0", "l1", "l2", "all"}, f.tier) {
+		return usagef("--tier %s: must be l0, l1, l2 or all", f.tier)
+	}
+	if err := client.Clear(c.Context(), f.tier); err != nil {
 		return err
 	}
 	stats, err := client.Stats(c.Context())
@@ -131,6 +146,15 @@ func (f *cacheFlags) verify(c *cobra.Command, client *cachecmd.Client, _ []strin
 	if err != nil {
 		return err
 	}
+	blocks := f.disk
+	if blocks == "" {
+		if blocks, err = diskDir(); err != nil {
+			return err
+		}
+	}
+	if err := v.VerifyDisk(blocks); err != nil {
+		return err
+	}
 	v.Server = client.URL()
 	found, err := client.Verify(c.Context())
 	switch {
@@ -149,6 +173,8 @@ func (f *cacheFlags) verify(c *cobra.Command, client *cachecmd.Client, _ []strin
 		return err
 	case len(v.CacheProblems) > 0:
 		return fmt.Errorf("the cache does not add up, see above: `reprise cache clear` empties it; please report the lines")
+	case len(v.DiskProblems) > 0:
+		return fmt.Errorf("%d bad blocks in %s, see above: a server removes them when it meets them; they can be deleted", len(v.DiskProblems), v.Disk)
 	case len(v.Problems) > 0:
 		return fmt.Errorf("%d problems in %s, see above: what is not a row can be deleted, the rest is to be reported", len(v.Problems), dir)
 	}

@@ -57,7 +57,7 @@ func TestEveryCommandHelps(t *testing.T) {
 func TestFlagsOfTheContract(t *testing.T) {
 	want := map[string]string{
 		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device activations ctx chat-template follow-up",
-		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem audit audit-max splice warm",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem cache-disk cache-disk-limit cache-disk-rate l2 audit audit-max splice warm",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat",
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine out scale dry-run check fixtures",
@@ -67,8 +67,8 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",
 		"reprise cache why":     "url api-key json",
-		"reprise cache clear":   "url api-key json",
-		"reprise cache verify":  "url api-key json",
+		"reprise cache clear":   "url api-key json tier",
+		"reprise cache verify":  "url api-key json cache-disk",
 		"reprise models import": "dialect out",
 	}
 	every(newRoot(), func(c *cobra.Command) {

@@ -41,11 +41,12 @@ type serveFlags struct {
 	noReuse   bool
 	logLevel  string
 
-	cacheMem string
-	splice   string
-	audit    float64
-	auditMax float64 // seconds
-	warm     string
+	cacheMem                           string
+	cacheDisk, diskLimit, diskRate, l2 string
+	splice                             string
+	audit                              float64
+	auditMax                           float64 // seconds
+	warm                               string
 }
 
 func newServe() *cobra.Command {
@@ -67,9 +68,13 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.splice, "splice", prompt.SpliceOn.String(), "`on|text|off`: an answer that a client sends back is put back as it was generated; only its text is; it is tokenized anew")
 	marked(cmd, inAssemble, "splice")
 	fs.StringVar(&f.cacheMem, "cache-mem", "0", "keep at most this `SIZE` of state, for instance 2GB (decimal); 0 is by the memory that is free after the load")
+	fs.StringVar(&f.cacheDisk, "cache-disk", "", "keep state in this `DIR`, too, so that it survives a restart; on is REPRISE_HOME/kv; processes may share it")
+	fs.StringVar(&f.diskLimit, "cache-disk-limit", "20GB", "bytes of that folder: `SIZE`, decimal")
+	fs.StringVar(&f.diskRate, "cache-disk-rate", "50GB", "write at most this `SIZE` a day there: an SSD wears")
+	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s")
 	fs.StringVar(&f.warm, "warm", "", "run the requests in `FILE` at the start, one token long: JSON bodies of chat completions (or with a prompt), one, a list, or one a line")
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
-	marked(cmd, inPlan, "cache-mem", "warm", "no-reuse")
+	marked(cmd, inPlan, "cache-mem", "cache-disk", "cache-disk-limit", "cache-disk-rate", "l2", "warm", "no-reuse")
 	fs.IntVar(&f.maxOutput, "max-output", 0, "most tokens of an answer, whatever a request says; 0 is what the context leaves")
 	marked(cmd, inDecode, "max-output")
 	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one")
@@ -104,6 +109,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
+	opts.CacheDisk, opts.CacheDiskLimit, opts.CacheDiskDaily, opts.L2 = kept.CacheDisk, kept.CacheDiskLimit, kept.CacheDiskDaily, f.l2
 	key := f.key
 	if key == "" {
 		key = os.Getenv(keyVariable)
@@ -149,6 +155,9 @@ func (f *serveFlags) keep(o *engine.Options) (err error) {
 	if o.CacheMem, err = console.ParseBytes(f.cacheMem); err != nil {
 		return usagef("--cache-mem: %w", err)
 	}
+	if err := f.tiers(o); err != nil {
+		return err
+	}
 	if o.Splice, err = prompt.ParseSplice(f.splice); err != nil {
 		return usagef("--splice %s: must be on, text or off", f.splice)
 	}
@@ -161,6 +170,40 @@ func (f *serveFlags) keep(o *engine.Options) (err error) {
 	}
 	o.Audit = engine.Audit{Share: f.audit, Max: time.Duration(f.auditMax * float64(time.Second))}
 	return nil
+}
+
+// tiers checks where state is kept outside of memory.
+func (f *serveFlags) tiers(o *engine.Options) (err error) {
+	switch o.CacheDisk = f.cacheDisk; o.CacheDisk {
+	case "", "off":
+		o.CacheDisk = ""
+	case "on":
+		if o.CacheDisk, err = diskDir(); err != nil {
+			return err
+		}
+	}
+	if o.CacheDiskLimit, err = console.ParseBytes(f.diskLimit); err != nil || o.CacheDiskLimit == 0 {
+		return usagef("--cache-disk-limit %s: must be a size like 20GB", f.diskLimit)
+	}
+	if o.CacheDiskDaily, err = console.ParseBytes(f.diskRate); err != nil || o.CacheDiskDaily == 0 {
+		return usagef("--cache-disk-rate %s: must be a size a day like 50GB", f.diskRate)
+	}
+	if f.l2 == "" {
+		return nil
+	}
+	if err := engine.CheckL2(f.l2); err != nil {
+		return usagef("--l2: %w", err)
+	}
+	return nil
+}
+
+// diskDir is where blocks are kept when no other folder is named.
+func diskDir() (string, error) {
+	home, err := hub.Home()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(home, "kv"), nil
 }
 
 // warmUps reads the file of --warm, if there is one, for the model that will be loaded: before seconds are spent on that.

@@ -22,6 +22,8 @@ type Engine interface {
 	AuditStats() engine.AuditStats
 	Why(turn string) (engine.Why, bool)
 	ClearCache(ctx context.Context) error
+	TierStats() engine.TierStats
+	ClearTiers(ctx context.Context, disk, remote bool) error
 	VerifyCache(ctx context.Context) error
 	Count(ctx context.Context, req engine.Request) (int, error)
 }

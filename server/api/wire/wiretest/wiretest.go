@@ -25,6 +25,8 @@ type Engine struct {
 	Whys   []engine.Why
 	Broken error // what VerifyCache finds
 
+	DisksCleared, RemotesCleared int
+
 	ledger *ledger.Ledger
 
 	mu       sync.Mutex
@@ -90,6 +92,27 @@ func (e *Engine) VerifyCache(context.Context) error { return e.Broken }
 // Count is 10 tokens for each message.
 func (e *Engine) Count(_ context.Context, req engine.Request) (int, error) {
 	return 10 * len(req.Prompt.Messages), nil
+}
+
+// TierStats are made up.
+func (e *Engine) TierStats() engine.TierStats {
+	return engine.TierStats{
+		L1: &engine.DiskStats{Dir: "/kv", Blocks: 7, Bytes: 3e6, Limit: 20e9, WrittenToday: 4e6, Daily: 50e9, Loads: 2, ReadBytes: 1e6, LoadMs: 2, Stores: 3, WriteBytes: 4e6, StoreMs: 8},
+		L2: &engine.RemoteStats{Addr: "127.0.0.1:6379", Loads: 1, ReadBytes: 2e6, LoadMs: 4, Stores: 5, WriteBytes: 6e6, StoreMs: 12, Compressed: 0.9, Off: true},
+	}
+}
+
+// ClearTiers counts what was cleared.
+func (e *Engine) ClearTiers(_ context.Context, disk, remote bool) error {
+	e.DisksCleared, e.RemotesCleared = e.DisksCleared+count(disk), e.RemotesCleared+count(remote)
+	return nil
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // ClearCache counts.

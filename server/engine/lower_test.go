@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"reprise/kvcache/ledger"
+	"reprise/kvcache/tier"
+	"reprise/model/chat"
+	"reprise/server/prompt"
+)
+
+// ids are random ones that every test checkpoint has.
+func randomIDs(rng *rand.Rand, n int) []int32 {
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(3 + rng.IntN(90))
+	}
+	return out
+}
+
+// flushed waits until everything is stored.
+func (a *auditing) flushed() {
+	a.t.Helper()
+	if err := a.Flush(context.Background()); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// Acceptance 2.4 and 5.3: what comes back from the disk after a restart is what its calls computed, to the bit, whatever the mix
+// of layers; and the first turn hits it.
+func TestRestoredFromDiskIsItsReplay(t *testing.T) {
+	for name, dir := range map[string]string{"gemma-3-270m": "", "qwen3_5": tinyHybrid(t), "gemma4": tiny(t, "gemma4/testdata/tiny-e4b-f32")} {
+		t.Run(name, func(t *testing.T) {
+			kv := t.TempDir()
+			o := Options{Model: dir, CacheDisk: kv}
+			rng := rand.New(rand.NewPCG(7, 8))
+			first := openWith(t, o)
+			talk := randomIDs(rng, 600)
+			one := first.ask(talk, 40)
+			first.flushed()
+			again := openWith(t, o) // the first one is still there: a second process, as far as the folder is concerned
+			retry := again.ask(talk, 4)
+			again.check("retry after a restart", retry, 512)
+			r := &retry.Row
+			if l1 := r.L1HitTokens.Or(0); l1 != r.LookupHitTokens.Or(0) || r.L1ReadBytes.Or(0) == 0 || r.L1Blocks.Or(0) == 0 || !r.L1LoadMs.Known() {
+				t.Errorf("l1 %d of hit %d, %d bytes, %d blocks", l1, r.LookupHitTokens.Or(0), r.L1ReadBytes.Or(0), r.L1Blocks.Or(0))
+			}
+			if !slices.Equal(retry.IDs, one.IDs[:4]) {
+				t.Errorf("the answer was %v, is %v", one.IDs[:4], retry.IDs)
+			}
+			next := again.ask(slices.Concat(talk, one.IDs, randomIDs(rng, 30)), 4)
+			again.check("the conversation goes on", next, 512)
+			again.flushed()
+			third := openWith(t, o)
+			last := third.ask(slices.Concat(next.Prompt, next.IDs, randomIDs(rng, 20)), 3)
+			third.check("after another restart", last, 600)
+			if l1 := last.Row.L1HitTokens.Or(0); l1 < 512 {
+				t.Errorf("l1 %d", l1)
+			}
+			if v, err := tier.VerifyDir(kv); err != nil || len(v.Problems) > 0 || v.Blocks < 3 {
+				t.Errorf("%+v, %v", v, err)
+			}
+			for _, e := range []*auditing{again, third} {
+				if s := e.AuditStats(); s.Mismatches+s.Within+s.Failed+s.Skipped > 0 || s.Matches == 0 {
+					t.Errorf("audits: %+v", s)
+				}
+				if err := e.VerifyCache(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// Acceptance 5.2: a block with a wrong byte is a miss with a reason, and the answer is the same.
+func TestDamagedBlockOfATurn(t *testing.T) {
+	kv := t.TempDir()
+	o := Options{Model: tinyHybrid(t), CacheDisk: kv}
+	first := openWith(t, o)
+	talk := randomIDs(rand.New(rand.NewPCG(9, 9)), 600)
+	one := first.ask(talk, 8)
+	first.flushed()
+	files, err := filepath.Glob(filepath.Join(kv, "*", "*.blk"))
+	if err != nil || len(files) < 3 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err == nil {
+			data[len(data)-1] ^= 1
+			err = os.WriteFile(f, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := openWith(t, o)
+	res := again.ask(talk, 8)
+	if r := &res.Row; r.MissReason.Or("") != ledger.MissBadBlock || r.LookupHitTokens.Or(-1) != 0 || r.MatchedTokens.Or(0) < 512 {
+		t.Errorf("miss %s, hit %d, matched %d", r.MissReason.Or(""), r.LookupHitTokens.Or(-1), r.MatchedTokens.Or(0))
+	}
+	if !slices.Equal(res.IDs, one.IDs) {
+		t.Errorf("the answer was %v, is %v", one.IDs, res.IDs)
+	}
+}
+
+// A folder that takes nothing costs a reason and nothing else.
+func TestDiskThatIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := openWith(t, Options{Model: tinyHybrid(t), CacheDisk: filepath.Join(file, "kv")})
+	res := e.ask(randomIDs(rand.New(rand.NewPCG(1, 1)), 300), 3)
+	e.flushed()
+	if res.Row.MissReason.Or("") != ledger.MissStoreOff || !e.TierStats().L1.Off {
+		t.Errorf("miss %s, %+v", res.Row.MissReason.Or(""), e.TierStats().L1)
+	}
+}
+
+// The static prefix of the last conversation is there before the first request.
+func TestStaticPrefixComesBackAtTheStart(t *testing.T) {
+	o := Options{CacheDisk: t.TempDir()}
+	system := chat.NewMessage("system", "You are terse. "+strings.Repeat("Answer in one word, whatever comes. ", 60))
+	say := func(a *auditing, text string) *Result {
+		t.Helper()
+		res, err := a.Turn(context.Background(), Request{Prompt: prompt.Input{Messages: []chat.Message{system, chat.NewMessage("user", text)}}, MaxTokens: 2}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	first := openWith(t, o)
+	say(first, "What is the capital of France?")
+	first.flushed()
+	again := openWith(t, o)
+	again.flushed()
+	held := again.CacheStats()
+	if held.Tokens < 400 || held.Snapshots == 0 {
+		t.Fatalf("%+v", held)
+	}
+	res := say(again, "And of Italy?")
+	if r := &res.Row; r.LookupHitTokens.Or(0) < 400 || r.L0HitTokens.Or(0) != r.LookupHitTokens.Or(0) {
+		t.Errorf("hit %d, of that %d in memory; %s", r.LookupHitTokens.Or(0), r.L0HitTokens.Or(0), r.MissReason.Or(""))
+	}
+}
