@@ -35,6 +35,7 @@ serve: build
 	@bin/reprise serve $(if $(MODEL),--model "$(MODEL)")
 
 test: build
+	@third_party/valkey.sh
 	@$(ENV) && go vet ./... && go test -timeout 20m ./...
 
 check-darwin: ## cross-compiles and links for macOS arm64, every symbol resolved

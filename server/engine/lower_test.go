@@ -11,6 +11,7 @@ import (
 
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/tier"
+	"reprise/kvcache/tier/valkeytest"
 	"reprise/model/chat"
 	"reprise/server/prompt"
 )
@@ -148,5 +149,48 @@ func TestStaticPrefixComesBackAtTheStart(t *testing.T) {
 	res := say(again, "And of Italy?")
 	if r := &res.Row; r.LookupHitTokens.Or(0) < 400 || r.L0HitTokens.Or(0) != r.LookupHitTokens.Or(0) {
 		t.Errorf("hit %d, of that %d in memory; %s", r.LookupHitTokens.Or(0), r.L0HitTokens.Or(0), r.MissReason.Or(""))
+	}
+}
+
+// Acceptance 5.2 and 5.3: a second process goes on from what the first one shared, to the bit; and whatever happens to the store,
+// also in the middle of a turn, the turn answers, with a reason.
+func TestSharedStore(t *testing.T) {
+	v := valkeytest.Start(t)
+	o := Options{Model: tinyHybrid(t), L2: v.URL("timeout=2s")}
+	rng := rand.New(rand.NewPCG(11, 12))
+	one := openWith(t, o)
+	talk := randomIDs(rng, 600)
+	want := one.ask(talk, 8)
+	one.flushed()
+	two := openWith(t, o)
+	res := two.ask(talk, 8)
+	two.check("a second process", res, 512)
+	r := &res.Row
+	if l2 := r.L2HitTokens.Or(0); l2 != r.LookupHitTokens.Or(0) || r.L2ReadBytes.Or(0) == 0 || r.L2Blocks.Or(0) == 0 || r.L2TransferMs.Or(0) == 0 || r.L1HitTokens.Or(-1) != 0 {
+		t.Errorf("l2 %d of hit %d, %d bytes, %d blocks", l2, r.LookupHitTokens.Or(0), r.L2ReadBytes.Or(0), r.L2Blocks.Or(0))
+	}
+	if !slices.Equal(res.IDs, want.IDs) {
+		t.Errorf("the answer was %v, is %v", want.IDs, res.IDs)
+	}
+	// In the middle of the next turns the store is paused, goes on, and is killed.
+	for i, act := range []func(){v.Pause, v.Continue, v.Kill} {
+		done := false
+		res, err := two.Turn(context.Background(), Request{Prompt: prompt.Input{IDs: randomIDs(rng, 300)}, MaxTokens: 4}, func(ev Event) error {
+			if len(ev.IDs) > 0 && !done {
+				done = true
+				act()
+			}
+			return nil
+		})
+		if err != nil || len(res.IDs) == 0 || res.Row.IdentityError.Known() {
+			t.Errorf("turn %d: %v", i, err)
+		}
+		switch why := res.Row.MissReason.Or(""); {
+		case i == 1 && why != ledger.MissTierTimeout, i == 2 && why != ledger.MissTierDown: // left alone after the time-out
+			t.Errorf("turn %d: %s", i, why)
+		}
+	}
+	if s := two.TierStats().L2; !s.Off || s.Failures == 0 {
+		t.Errorf("%+v", s)
 	}
 }

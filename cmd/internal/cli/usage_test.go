@@ -124,8 +124,6 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 		{"models pull a/b", "hf download"},
 		{"models rm a", "models rm"},
 		{"run --image cat.png x", "--image"},
-		{"serve --cache-disk /tmp", "--cache-disk"},
-		{"serve --l2 redis://h", "--l2"},
 		{"serve --force-tool a@b", "--force-tool"},
 		{"serve --model a --model b", "more than one model"},
 	} {

@@ -49,6 +49,8 @@ main_job() { make -s run; }
 beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "reprise,$1" "${@:2}"; }
 bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench peers --readme "$work/bench.json" > /dev/null; }
 # lookups: every case of the benchmark within 2 ms.
+valkeys() { third_party/valkey.sh && go test -count=1 -v -run 'Damaged|AnyBytes|Remote|Disk|Broken|Shared' ./kvcache/tier ./server/engine; }
+
 lookups() { go test ./kvcache -run '^$' -bench Lookup -benchtime 2s | awk '{print} /ns\/op/ {n++; if ($3 > 2e6) slow=1} END {exit !n || slow}'; }
 # snapshots: what one every 256 tokens adds to a prefill of 8,192, within 3 %.
 snapshots() { go test ./model/qwen35 -run '^$' -bench Snapshots -benchtime 9x | awk '{print} /cost-%/ {n++; for (i = 2; i <= NF; i++) if ($i == "cost-%" && $(i-1) > 3) dear = 1} END {exit !n || dear}'; }
@@ -102,6 +104,12 @@ wanted=("$@")
   TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" real_clients
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
   line 4.8 "OpenClaw's onboarding and Hermes's wizards and doctor accept the endpoint as it is" cmd/internal/agents/testdata/run.sh -run TestWizards
+  line 5.1a "200 times two writers on one folder are killed: every block whole, every chain found and right" env REPRISE_KILLS=200 go test -count=1 -v -run 'KilledWriters' ./kvcache/tier
+  line 5.1b "10 times the server is killed in a turn: verify clean, answers right, L1 hit" python3 cmd/reprise/testdata/tiers.py kill 10
+  line 5.2 "flipped bits, cut files, a lying store; a real Valkey killed, paused, flushed: a reason, never a failed request" valkeys
+  line 5.3a "the first turn after a restart from L1, 4,000 tokens: first token within 15 % of a cold one's" python3 cmd/reprise/testdata/tiers.py restart 0.15 5
+  line 5.3b "a second process hits L2" python3 cmd/reprise/testdata/tiers.py remote
+  line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 7
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   line 6.8 "each command of the guide and of bench init's folder runs; the image smoke test is refused" go test -count=1 -v -run 'TheGuides|BenchInit|ImageIsRefused' ./cmd/internal/cli

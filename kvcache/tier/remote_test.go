@@ -1,0 +1,186 @@
+package tier
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"reprise/kvcache"
+	"reprise/kvcache/tier/valkeytest"
+)
+
+func remote(t testing.TB, url string) *Remote {
+	t.Helper()
+	r, err := OpenRemote(url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func share(t testing.TB, r *Remote, blocks []*Block) {
+	t.Helper()
+	for _, b := range blocks {
+		if !r.Put(b) {
+			t.Fatal("the writer takes nothing")
+		}
+	}
+	if err := r.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRemoteGivesBackWhatWasStored(t *testing.T) {
+	s := valkeytest.Start(t, "--requirepass", "open sesame")
+	url := strings.Replace(s.URL("ttl=1h&timeout=5s"), "redis://", "redis://:open%20sesame@", 1)
+	ids, blocks := made(t, 3, 0)
+	blocks[1] = New(testModel, blocks[1].Slot, blocks[1].Link, "float32", bytes.Repeat([]byte("a state of zeros "), 1<<20), nil) // three parts, one third of them packed
+	one := remote(t, url)
+	share(t, one, blocks[1:2]) // first: after one that does not pay some are not tried
+	share(t, one, blocks)
+	share(t, one, blocks) // at most once
+	if st := one.Stats(); st.Stores != 4 || st.Failures+st.Dropped > 0 || st.WriteBytes > 1e6 || st.Compressed > 0.1 {
+		t.Errorf("%+v", st)
+	}
+	two := remote(t, url)
+	f := same(t, &Tiers{Remote: two}, ids, blocks)
+	for _, e := range f.Entries {
+		if e.Tier != 2 || !two.Has(e.Header) {
+			t.Errorf("[%d, %d) of tier %d, known %t", e.From, e.To, e.Tier, two.Has(e.Header))
+		}
+	}
+	if ttl := one.client.TTL(t.Context(), blocks[0].partKey(0)).Val(); ttl <= 0 || ttl > time.Hour {
+		t.Errorf("expires in %s", ttl)
+	}
+	// The disk has the beginning, the remote store the rest.
+	d := OpenDisk(DiskOptions{Dir: t.TempDir()})
+	put(t, d, blocks[:2])
+	f = same(t, &Tiers{Disk: d, Remote: two}, ids, blocks)
+	if f.Entries[0].Tier != 1 || f.Entries[3].Tier != 2 {
+		t.Error("the nearer tier was not preferred")
+	}
+	if off := remote(t, url).Learn(t.Context(), []*Header{&blocks[0].Header}); off {
+		t.Error("it did not answer")
+	}
+	if err := two.Clear(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f := (&Tiers{Remote: two}).Find(t.Context(), query(ids), 0); f.To != 0 || f.Miss != "" {
+		t.Errorf("after clear: %d %s", f.To, f.Miss)
+	}
+	wrong := remote(t, s.URL("timeout=5s"))
+	if f := (&Tiers{Remote: wrong}).Find(t.Context(), query(ids), 0); f.Miss != kvcache.MissDown {
+		t.Errorf("without the password: %q", f.Miss)
+	}
+}
+
+// Acceptance 5.2: a store that lies gives misses.
+func TestRemoteThatLies(t *testing.T) {
+	s := valkeytest.Start(t)
+	ids, blocks := made(t, 2, 0)
+	r := remote(t, s.URL("timeout=5s"))
+	tiers := &Tiers{Remote: r}
+	ctx := t.Context()
+	for name, lie := range map[string]func(){
+		"other bytes":            func() { r.client.Set(ctx, blocks[0].partKey(0), "short", 0) },
+		"as many other bytes":    func() { r.client.Set(ctx, blocks[2].partKey(1), bytes.Repeat([]byte{7}, 9000), 0) },
+		"another block's bytes":  func() { r.client.Set(ctx, blocks[0].partKey(0), blocks[1].Data[0], 0) },
+		"another block's header": func() { r.client.HSet(ctx, slotKey(blocks[0].Slot), blocks[0].member(), blocks[1].encode()) },
+		"no header":              func() { r.client.HSet(ctx, slotKey(blocks[0].Slot), blocks[0].member(), "hello") },
+		"a header that lies about its length": func() {
+			h := blocks[0].Header
+			h.Parts = []Part{{Kind: Rows, Stored: 4, Raw: 4, Sum: 9}}
+			r.client.HSet(ctx, slotKey(h.Slot), h.member(), h.encode())
+		},
+	} {
+		share(t, r, blocks)
+		lie()
+		f := tiers.Find(ctx, query(ids), 0)
+		miss := f.Miss
+		if miss == "" {
+			_, _, err := tiers.Load(ctx, &f, 0)
+			if err == nil {
+				t.Errorf("%s: taken", name)
+				continue
+			}
+			miss = Reason(err)
+		}
+		if miss != kvcache.MissBadBlock || r.Stats().Off {
+			t.Errorf("%s: %s, off %t", name, miss, r.Stats().Off)
+		}
+		if f := tiers.Find(ctx, query(ids), 0); f.To != 0 && name != "as many other bytes" {
+			t.Errorf("%s: the lie is still there: %d", name, f.To)
+		}
+		if err := r.Clear(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Acceptance 5.2: a store that is killed, paused or flushed costs a bounded wait and a reason; when it answers again it is used.
+func TestRemoteThatFails(t *testing.T) {
+	s := valkeytest.Start(t)
+	ids, blocks := made(t, 2, 0)
+	r := remote(t, s.URL("timeout=300ms"))
+	tiers := &Tiers{Remote: r}
+	share(t, r, blocks)
+	f := tiers.Find(t.Context(), query(ids), 0)
+	s.Pause()
+	if _, _, err := tiers.Load(t.Context(), &f, 0); Reason(err) != kvcache.MissTimeout {
+		t.Errorf("paused: %v", err)
+	}
+	if f := tiers.Find(t.Context(), query(ids), 0); f.Miss != kvcache.MissDown || !r.Stats().Off {
+		t.Errorf("left alone: %q", f.Miss)
+	}
+	if r.Put(blocks[0]) {
+		t.Error("it takes blocks for a store that is left alone")
+	}
+	s.Continue()
+	r.breaker.mu.Lock()
+	r.breaker.until = time.Time{} // the while is over
+	r.breaker.mu.Unlock()
+	f = same(t, tiers, ids, blocks)
+	if err := r.client.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := tiers.Load(t.Context(), &f, 0); Reason(err) != kvcache.MissEvicted || r.Stats().Off {
+		t.Errorf("flushed: %v", err)
+	}
+	s.Kill()
+	if f := tiers.Find(t.Context(), query(ids), 0); f.Miss != kvcache.MissDown {
+		t.Errorf("killed: %q", f.Miss)
+	}
+}
+
+func TestRemoteThatIsFull(t *testing.T) {
+	s := valkeytest.Start(t)
+	_, blocks := made(t, 2, 0)
+	r := remote(t, s.URL("limit=1KB&timeout=5s"))
+	share(t, r, blocks[:1]) // measures
+	if r.Put(blocks[1]) {
+		t.Error("a full store is written to")
+	}
+}
+
+func TestRemoteURLs(t *testing.T) {
+	for url, ok := range map[string]bool{
+		"redis://127.0.0.1:6379": true, "rediss://user:secret@mac.local:6380/2?ttl=2h&limit=8GB&timeout=250ms": true, "unix:///tmp/valkey.sock": true,
+		"localhost:6379": false, "http://x": false, "redis://x/0?ttl=0s": false, "redis://x/0?limit=much": false, "redis://x/0?colour=red": false, "redis://x/nine": false,
+	} {
+		ro, o, err := parseRemote(url)
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", url, err)
+		}
+		if strings.HasPrefix(url, "rediss") && (ro.TLSConfig == nil || ro.Password != "secret" || o.Limit != 8e9 || o.TTL != 2*time.Hour || ro.ReadTimeout != 250*time.Millisecond) {
+			t.Errorf("%+v", o)
+		}
+	}
+}
