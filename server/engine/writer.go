@@ -24,6 +24,8 @@ type writer struct {
 	open   int // traces that are not through, and the warm start
 	stored stored
 	stats  WriterStats
+
+	took time.Duration // by the last read-out; the goroutine's own
 }
 
 // stored is what was written since a row said so last.
@@ -47,9 +49,10 @@ type WriterStats struct {
 const (
 	// writeQueue is how many turns may wait to be stored.
 	writeQueue = 64
-	// patience is how long a block waits for a moment without a turn. Then it comes between two steps of one: a block costs
-	// some milliseconds, so that a turn which never ends loses less than one in a hundred.
-	patience = 2 * time.Second
+	// A block waits for a moment without a turn, but so many times as long as the block before took at most. Then it comes
+	// between two steps of a turn, which so loses at most one part in as many.
+	patience      = 100
+	leastPatience = 50 * time.Millisecond
 	// lastWords is how long the end of the process waits for what is not stored yet.
 	lastWords = 3 * time.Second
 )
@@ -201,10 +204,11 @@ func (w *writer) readOut(ctx context.Context, t *kvcache.Trace, h *tier.Header, 
 		if err == nil && snap != nil {
 			snapshot, err = state.EncodeSnapshot(s, snap)
 		}
+		w.took = time.Since(start)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.stats.ReadOuts++
-		w.stats.ReadOutMs += float64(time.Since(start)) / float64(time.Millisecond)
+		w.stats.ReadOutMs += float64(w.took) / float64(time.Millisecond)
 		return err
 	})
 	if err != nil {
@@ -215,7 +219,7 @@ func (w *writer) readOut(ctx context.Context, t *kvcache.Trace, h *tier.Header, 
 
 // step waits for a moment without a turn, but not for ever.
 func (w *writer) step(ctx context.Context, fn func(*mlx.Scope) error) error {
-	wait, cancel := context.WithTimeout(ctx, patience)
+	wait, cancel := context.WithTimeout(ctx, max(leastPatience, patience*w.took))
 	defer cancel()
 	e := w.lower.engine
 	err := e.alone(wait, fn)
