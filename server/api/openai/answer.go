@@ -20,11 +20,27 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 	if c.stream {
 		return a.stream(w, r, c, f, h)
 	}
-	res, err := a.turns.Run(r.Context(), c.Request, nil)
-	if err != nil {
-		return err
+	var u *usage
+	var whole any
+	for h.Index = range c.choices {
+		res, err := a.turns.Run(r.Context(), c.answerAt(h.Index), nil)
+		if err != nil {
+			return err
+		}
+		u = u.and(newUsage(res, c))
+		whole = f.join(whole, f.whole(h, res, u))
 	}
-	return wire.WriteJSON(w, http.StatusOK, f.whole(h, res, newUsage(res, c)))
+	return wire.WriteJSON(w, http.StatusOK, whole)
+}
+
+// answerAt is the turn of one of the answers: each has a row and a seed of its own.
+func (c *call) answerAt(index int) engine.Request {
+	req := c.Request
+	if index > 0 {
+		req.TurnID = engine.NewTurnID()
+		req.Seed += uint64(index)
+	}
+	return req
 }
 
 // stream answers while the turn runs. Until the first event an error still has a status; then it cuts the
@@ -32,39 +48,45 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, h head) error {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	form := wire.Form{Silent: func() any { return f.ending(h, nil) }}
+	life := f.ending(h, nil)
+	form := wire.Form{Silent: func() any { return life }}
 	if first := f.opening(h); first != nil {
 		form.Opening = []any{first}
 	}
 	s := wire.NewStream(w, form, cancel)
 	defer s.Close()
-	res, err := a.turns.Run(ctx, c.Request, func(ev engine.Event) error {
-		pieces := f.pieces(h, &ev)
-		if len(pieces) == 0 {
-			return s.Open()
+	var err error
+	var u *usage
+	for i := 0; i < c.choices && err == nil; i++ {
+		h.Index = i
+		if first := f.opening(h); i > 0 && first != nil {
+			_ = s.Send(first) // an error stays, and is that of the next event as well
 		}
-		return s.Send(pieces...)
-	})
+		var res *engine.Result
+		res, err = a.turns.Run(ctx, c.answerAt(i), func(ev engine.Event) error {
+			pieces := f.pieces(h, &ev)
+			if len(pieces) == 0 {
+				return s.Open()
+			}
+			return s.Send(pieces...)
+		})
+		if err == nil {
+			u = u.and(newUsage(res, c))
+			reason := finish(res)
+			err = s.Send(f.ending(h, &reason))
+		}
+	}
+	if err == nil && (c.usage || c.ledger || c.ids) {
+		err = s.Send(f.usage(h, u))
+	}
 	if err == nil {
-		return finishStream(s, c, f, h, res)
+		err = s.Done()
 	}
 	s.Close()
-	if s.Opened() {
+	if err != nil && s.Opened() {
 		return fmt.Errorf("%w: %w", wire.ErrCut, err)
 	}
 	return err
-}
-
-func finishStream(s *wire.Stream, c *call, f format, h head, res *engine.Result) error {
-	reason := finish(res)
-	last := []any{f.ending(h, &reason)}
-	if c.usage || c.ledger || c.ids {
-		last = append(last, f.usage(h, newUsage(res, c)))
-	}
-	if err := s.Send(last...); err != nil {
-		return fmt.Errorf("%w: %w", wire.ErrCut, err)
-	}
-	return s.Done()
 }
 
 // finish is the row's word for a completed turn, which is OpenAI's as well.
@@ -93,6 +115,16 @@ type extensionIDs struct {
 	Prompt    []int32 `json:"prompt"`
 	Generated []int32 `json:"generated"`
 	Computed  int     `json:"computed"` // of both together, what entered the model
+}
+
+// and adds the usage of another answer to the same prompt, which counts once, as it was for the first; so do its row and ids.
+func (u *usage) and(next *usage) *usage {
+	if u == nil {
+		return next
+	}
+	u.Completion += next.Completion
+	u.Total += next.Completion
+	return u
 }
 
 func newUsage(res *engine.Result, c *call) *usage {

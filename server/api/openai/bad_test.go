@@ -90,7 +90,13 @@ func TestBadRequests(t *testing.T) {
 		{chatPath, with(`"prompt_cache_key": 1`), "prompt_cache_key", wire.CodeInvalidType, 0},
 		{chatPath, with(`"prompt_cache_key": "` + strings.Repeat("k", 257) + `"`), "prompt_cache_key", wire.CodeInvalidValue, 0},
 
-		{chatPath, with(`"n": 2`), "n", wire.CodeUnsupported, 0},
+		{chatPath, with(`"n": 0`), "n", wire.CodeInvalidValue, 0},
+		{chatPath, with(`"n": 17`), "n", wire.CodeInvalidValue, 0},
+		{chatPath, with(`"n": "2"`), "n", wire.CodeInvalidType, 0},
+		{chatPath, with(`"function_call": "auto"`), "function_call", wire.CodeUnsupported, 0},
+		{chatPath, with(`"audio": {}`), "audio", wire.CodeUnsupported, 0},
+		{chatPath, with(`"prediction": {}`), "prediction", wire.CodeUnsupported, 0},
+		{chatPath, with(`"web_search_options": {}`), "web_search_options", wire.CodeUnsupported, 0},
 		{chatPath, with(`"logprobs": true`), "logprobs", wire.CodeUnsupported, 0},
 		{chatPath, with(`"top_logprobs": 3`), "top_logprobs", wire.CodeUnsupported, 0},
 		{chatPath, with(`"logit_bias": {"5": 1}`), "logit_bias", wire.CodeUnsupported, 0},
@@ -131,6 +137,18 @@ func TestBadRequests(t *testing.T) {
 		{textPath, withText(`"logprobs": 1`), "logprobs", wire.CodeUnsupported, 0},
 		{textPath, withText(`"max_tokens": 0`), "max_tokens", wire.CodeInvalidValue, 0},
 		{textPath, withText(`"messages": []`), "messages", wire.CodeUnknown, 0},
+
+		{"/tokenize", `{}`, "prompt", wire.CodeMissing, 0},
+		{"/tokenize", `{"prompt": "Hi", "model": "other"}`, "model", wire.CodeNoModel, http.StatusNotFound},
+		{"/tokenize", `{"prompt": "Hi", "add_special_tokens": 1}`, "add_special_tokens", wire.CodeInvalidType, 0},
+		{"/tokenize", strings.Replace(messages(`[{"role": "user", "content": "Hi"}]`), "{", `{"add_special_tokens": false, `, 1), "add_special_tokens", wire.CodeUnsupported, 0},
+		{"/tokenize", `{"prompt": "Hi", "return_token_strs": true}`, "return_token_strs", wire.CodeUnknown, 0},
+		{"/detokenize", `{}`, "tokens", wire.CodeMissing, 0},
+		{"/detokenize", `{"tokens": "Hi"}`, "tokens", wire.CodeInvalidType, 0},
+		{"/detokenize", `{"tokens": [1.5]}`, "tokens", wire.CodeInvalidType, 0},
+		{"/detokenize", `{"tokens": [72, 300]}`, "tokens", wire.CodeInvalidValue, 0},
+		{"/detokenize", `{"tokens": [], "model": "other"}`, "model", wire.CodeNoModel, http.StatusNotFound},
+		{"/detokenize", `{"tokens": [], "x": 1}`, "x", wire.CodeUnknown, 0},
 
 		{"/v1/embeddings", `{"model": "tiny", "input": "Hi"}`, "model", wire.CodeUnsupported, 0},
 	} {

@@ -9,6 +9,10 @@
 //   - Absent sampling parameters are the checkpoint's (generation_config.json); what it does not say is OpenAI's
 //     default: temperature 1, top_p 1. Absent max_tokens: what the context has room for; 16 for /v1/completions.
 //   - top_p 0 means greedy: it is the limit of the rule.
+//   - n answers are computed one after the other, each a turn with its own row, the seeds counting up from the first's. Usage
+//     counts the prompt once; its extension and X-Reprise-Turn are the first turn's. best_of, echo and suffix are refused.
+//   - /tokenize takes the body of either completion, and then gives the ids that the turn would begin with; of a text also
+//     without the special tokens in front (add_special_tokens: false). /detokenize takes tokens.
 //   - developer messages are system messages: templates know only these.
 //   - tool_choice "none" leaves the tools out of the prompt; then nothing is a call. "required" and named functions are
 //     refused: a call is not forced.

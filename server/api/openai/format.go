@@ -15,10 +15,12 @@ type format interface {
 	ending(h head, finish *string) any            // the event that says why the answer is over; without that, a sign of life
 	usage(h head, u *usage) any                   // the last event of a stream
 	whole(h head, r *engine.Result, u *usage) any // the answer in one
+	join(whole, next any) any                     // two answers in one; the first may be nil
 }
 
 // head is the same in every event of an answer.
 type head struct {
+	Index   int // of the choice
 	ID      string
 	Created int64 // Unix seconds
 	Model   string
@@ -29,11 +31,21 @@ const callType = "function"
 // callID names a call of the answer: letters and digits alone, fewer than 40, because clients strip the rest.
 func (h head) callID(index int) string {
 	_, turn, _ := strings.Cut(h.ID, "-")
+	if h.Index > 0 {
+		turn += "x" + strconv.Itoa(h.Index)
+	}
 	return "call" + turn + "x" + strconv.Itoa(index)
 }
 
+// indexed is a shape of choices; at gives it its index.
+type indexed[C any] interface{ at(index int) C }
+
+func (c chatChoice) at(index int) chatChoice { c.Index = index; return c }
+func (c chatDelta) at(index int) chatDelta   { c.Index = index; return c }
+func (c textChoice) at(index int) textChoice { c.Index = index; return c }
+
 // reply is an answer or an event of one. C is the shape of its choices.
-type reply[C any] struct {
+type reply[C indexed[C]] struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
 	Created int64  `json:"created"`
@@ -43,8 +55,22 @@ type reply[C any] struct {
 }
 
 // newReply makes a reply with the choices, which are never null.
-func newReply[C any](h head, object string, u *usage, choices ...C) reply[C] {
-	return reply[C]{h.ID, object, h.Created, h.Model, append([]C{}, choices...), u}
+func newReply[C indexed[C]](h head, object string, u *usage, choices ...C) reply[C] {
+	r := reply[C]{h.ID, object, h.Created, h.Model, make([]C, len(choices)), u}
+	for i, c := range choices {
+		r.Choices[i] = c.at(h.Index)
+	}
+	return r
+}
+
+// joined adds the next answer's choices to those of whole, if there is one.
+func joined[C indexed[C]](whole, next any) any {
+	if whole == nil {
+		return next
+	}
+	r := whole.(reply[C])
+	r.Choices = append(r.Choices, next.(reply[C]).Choices...)
+	return r
 }
 
 // chatFormat is that of /v1/chat/completions.
@@ -92,7 +118,8 @@ type delta struct {
 
 const chatChunk = "chat.completion.chunk"
 
-func (chatFormat) prefix() string { return "chatcmpl-" }
+func (chatFormat) prefix() string           { return "chatcmpl-" }
+func (chatFormat) join(whole, next any) any { return joined[chatChoice](whole, next) }
 
 func (chatFormat) opening(h head) any {
 	return newReply(h, chatChunk, nil, chatDelta{Delta: delta{Role: "assistant", Content: new(string)}})
@@ -149,8 +176,9 @@ type textChoice struct {
 
 const textObject = "text_completion"
 
-func (textFormat) prefix() string   { return "cmpl-" }
-func (textFormat) opening(head) any { return nil }
+func (textFormat) prefix() string           { return "cmpl-" }
+func (textFormat) opening(head) any         { return nil }
+func (textFormat) join(whole, next any) any { return joined[textChoice](whole, next) }
 
 func (textFormat) pieces(h head, ev *engine.Event) []any {
 	if ev.Text == "" {

@@ -26,6 +26,8 @@ func (a *API) Routes() []wire.Route {
 		{Method: http.MethodPost, Path: "/v1/chat/completions", Handle: a.chat},
 		{Method: http.MethodPost, Path: "/v1/completions", Handle: a.complete},
 		{Method: http.MethodPost, Path: "/v1/embeddings", Handle: a.embeddings},
+		{Method: http.MethodPost, Path: "/tokenize", Handle: a.tokenize},
+		{Method: http.MethodPost, Path: "/detokenize", Handle: a.detokenize},
 	}
 }
 

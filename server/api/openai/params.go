@@ -14,10 +14,11 @@ import (
 // call is what both kinds of completion have in common: the turn, and how it is answered.
 type call struct {
 	engine.Request
-	stream bool
-	usage  bool // a stream ends with usage
-	ledger bool // usage carries the row
-	ids    bool // usage carries the ids
+	choices int // answers to the same prompt, one after the other
+	stream  bool
+	usage   bool // a stream ends with usage
+	ledger  bool // usage carries the row
+	ids     bool // usage carries the ids
 }
 
 // Target is the model that requests are made for.
@@ -52,7 +53,7 @@ func Parse(body []byte, t Target) (engine.Request, error) {
 
 // common takes the fields that both endpoints know. The caller takes its own before it refuses the unknown ones.
 func common(o *wire.Object, h http.Header, t Target) *call {
-	c := &call{}
+	c := &call{choices: choices(o)}
 	if name, ok := o.String("model"); ok {
 		o.Add(t.known(name))
 	} else if !t.Implied {
@@ -108,6 +109,21 @@ func sampling(o *wire.Object, d hub.Generation) sample.Params {
 	return p
 }
 
+// maxChoices is how many answers a request may ask for: they are computed one after the other, and others wait.
+const maxChoices = 16
+
+// choices takes n.
+func choices(o *wire.Object) int {
+	n, ok := o.Count("n")
+	if !ok {
+		return 1
+	}
+	if n > maxChoices {
+		o.Fail("n", wire.CodeInvalidValue, "n is %d; at most %d answers are possible", n, maxChoices)
+	}
+	return n
+}
+
 const maxStops = 16
 
 func stops(o *wire.Object) []string {
@@ -161,8 +177,7 @@ func (c *call) extension(o *wire.Object, h http.Header) {
 
 // refuse lets the fields pass whose effect does not exist here only with the value that means no effect.
 func refuse(o *wire.Object) {
-	o.Only("n", 1.0, "a request gives one answer; leave it out or send 1")
-	o.Only("best_of", 1.0, "a request computes one answer; leave it out or send 1")
+	o.Only("best_of", 1.0, "answers are not compared; leave it out or send 1")
 	o.Only("frequency_penalty", 0.0, "there are no penalties; leave it out or send 0")
 	o.Only("presence_penalty", 0.0, "there are no penalties; leave it out or send 0")
 	o.Only("repetition_penalty", 1.0, "there are no penalties; leave it out or send 1")

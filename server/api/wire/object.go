@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -18,12 +19,16 @@ type Object struct {
 	prefix string // of the fields' names in errors
 	fields map[string]json.RawMessage
 	taken  map[string]bool
-	err    *error // shared with the objects inside
+	err    *error          // shared with the objects inside
+	names  map[string]bool // of all fields that were asked for, with their prefix; shared with the objects inside
 }
 
 func newObject(prefix string, fields map[string]json.RawMessage, err *error) *Object {
-	return &Object{prefix: prefix, fields: fields, taken: make(map[string]bool, len(fields)), err: err}
+	return &Object{prefix: prefix, fields: fields, taken: make(map[string]bool, len(fields)), err: err, names: map[string]bool{}}
 }
+
+// Names are the fields that were asked for, there or not, also in the objects inside that were there: what an adapter knows.
+func (o *Object) Names() []string { return slices.Sorted(maps.Keys(o.names)) }
 
 // Err is the first error, nil when there is none.
 func (o *Object) Err() error { return *o.err }
@@ -43,6 +48,7 @@ func (o *Object) Add(err error) {
 // Raw takes a field as it was sent; nil when it is not there.
 func (o *Object) Raw(name string) json.RawMessage {
 	o.taken[name] = true
+	o.names[o.prefix+name] = true
 	raw := o.fields[name]
 	if bytes.Equal(raw, []byte("null")) {
 		return nil
@@ -147,7 +153,9 @@ func (o *Object) Object(name string) *Object {
 		o.wrongType(name, "an object", raw)
 		return nil
 	}
-	return newObject(o.prefix+name+".", fields, o.err)
+	inside := newObject(o.prefix+name+".", fields, o.err)
+	inside.names = o.names
+	return inside
 }
 
 // List takes a list of objects; nil when it is not there.

@@ -4,6 +4,7 @@ package wiretest
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/model/hub"
 	"reprise/server/engine"
+	"reprise/server/prompt"
 )
 
 // Script plays a turn. It reports through emit and ends with a result that Finish made, or an error.
@@ -59,6 +61,37 @@ func (e *Engine) Turn(ctx context.Context, req engine.Request, emit func(engine.
 		play = Words("Hello", " world")
 	}
 	return play(ctx, e, req, emit)
+}
+
+// Tokenize makes an id of every byte of a raw text, behind id 2; of a conversation, of its messages' roles.
+func (e *Engine) Tokenize(_ context.Context, in prompt.Input) ([]int32, error) {
+	text := in.Raw
+	for _, m := range in.Messages {
+		text += m.Role()
+	}
+	ids, err := e.Encode(text)
+	return append(append([]int32{2}, in.IDs...), ids...), err
+}
+
+// Encode makes an id of every byte.
+func (e *Engine) Encode(text string) ([]int32, error) {
+	ids := make([]int32, len(text))
+	for i, b := range []byte(text) {
+		ids[i] = int32(b)
+	}
+	return ids, nil
+}
+
+// Decode undoes Encode.
+func (e *Engine) Decode(ids []int32) (string, error) {
+	var text []byte
+	for i, id := range ids {
+		if id < 0 || id > 255 {
+			return "", &engine.RequestError{Code: "invalid_value", Param: "tokens", Message: fmt.Sprintf("tokens[%d] is %d", i, id)}
+		}
+		text = append(text, byte(id))
+	}
+	return string(text), nil
 }
 
 // Model is the model that the test set.

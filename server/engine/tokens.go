@@ -1,0 +1,34 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"reprise/server/prompt"
+)
+
+// Tokenize gives the ids that a turn with this prompt would begin with; no turn is run.
+func (e *Engine) Tokenize(ctx context.Context, in prompt.Input) ([]int32, error) {
+	p, err := e.model.assembler.Assemble(ctx, in)
+	if err != nil {
+		return nil, promptError(err)
+	}
+	return p.IDs, nil
+}
+
+// Encode gives the ids of a text, without those that would begin a prompt.
+func (e *Engine) Encode(text string) ([]int32, error) {
+	return e.model.Tokenizer.Encode(text, false)
+}
+
+// Decode gives the text of ids, special tokens included.
+func (e *Engine) Decode(ids []int32) (string, error) {
+	vocab := e.model.Info().Vocab
+	for i, id := range ids {
+		if id < 0 || int(id) >= vocab {
+			return "", &RequestError{Code: "invalid_value", Param: "tokens", Message: fmt.Sprintf(
+				"tokens[%d] is %d; this model's ids end at %d", i, id, vocab-1)}
+		}
+	}
+	return e.model.Tokenizer.Decode(ids, false), nil
+}
