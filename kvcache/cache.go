@@ -43,7 +43,7 @@ type Cache struct {
 	bytes   usage
 	evicted int     // tokens that lost their rows since the last Sweep
 	garbage []freer // to be freed on the worker
-	clock   int64   // ticks once a turn
+	clock   int64   // ticks once a turn of a main line: side requests make nothing older, however many come
 	ids     int64   // of nodes
 	stamp   int64   // of lookups
 	counts  counts

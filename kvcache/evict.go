@@ -208,7 +208,7 @@ func (c *Cache) change(v *victim, b *block, before, after int, dead bool) {
 func (c *Cache) weight(n *node) float64 {
 	w := float64(1+n.uses) / float64(1+c.clock-n.used)
 	if n.side {
-		w /= 8
+		w /= 1024 // before what the main line has left behind for as many turns
 	}
 	if slices.Contains(c.statics, n) {
 		w *= 1e6 // the static prefix of a recent session goes last

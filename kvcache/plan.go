@@ -56,7 +56,9 @@ func (c *Cache) Begin(r Request) (*Plan, *Wait, error) {
 	if w := c.wait(f); w != nil {
 		return nil, w, nil
 	}
-	c.clock++
+	if !r.Side {
+		c.clock++
+	}
 	c.counts.turns++
 	c.counts.requested += int64(f.Requested)
 	c.counts.matched += int64(f.Matched)

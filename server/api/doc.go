@@ -12,4 +12,6 @@
 //   - Every error is JSON in OpenAI's shape, and every path that is not in Routes is 404: agents probe for other
 //     servers.
 //   - The log has counts, times and addresses; no prompts, no answers, no keys.
+//
+// PARAMETERS.md is the table of every endpoint's parameters; a test of each adapter keeps it whole.
 package api

@@ -57,6 +57,7 @@ type Engine struct {
 	ledger *ledger.Ledger
 	cache  *kvcache.Cache
 	kept   kept
+	lines  lines
 	audits *auditor
 	lower  *lower // nil: no lower tiers
 

@@ -3,13 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
-
-	"reprise/server/prompt"
 )
 
-// Tokenize gives the ids that a turn with this prompt would begin with; no turn is run.
-func (e *Engine) Tokenize(ctx context.Context, in prompt.Input) ([]int32, error) {
-	p, err := e.model.assembler.Assemble(ctx, in)
+// Tokenize gives the ids that a turn of this request would begin with; no turn is run.
+func (e *Engine) Tokenize(ctx context.Context, req Request) ([]int32, error) {
+	p, err := e.model.assembler.Assemble(ctx, req.Prompt)
 	if err != nil {
 		return nil, promptError(err)
 	}

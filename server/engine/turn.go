@@ -37,6 +37,7 @@ type turn struct {
 	started   time.Time
 	prompt    *prompt.Prompt
 	maxTokens int
+	side      bool          // beside an agent's main line
 	plan      *kvcache.Plan // nil until the lookup
 	loan      *loan         // what lower tiers have of the prompt; nil: there are none
 	state     *state.State  // owned by this turn from restore to commit
@@ -154,6 +155,7 @@ func promptError(err error) error {
 // its place up until that is there.
 func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 	var waited time.Duration
+	t.side = t.engine.lines.side(t.req)
 	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
 	wish := t.wish()
 	t.loan = t.engine.lower.look(ctx, wish)
@@ -195,6 +197,7 @@ func (t *turn) wish() kvcache.Request {
 	return kvcache.Request{
 		Model: t.model.Fingerprint, Turn: t.row.TurnID, Session: t.req.Session, NewSession: newID("session_"), Purpose: string(t.req.Purpose),
 		Prompt: kvcache.Prompt{Sequence: kvcache.Sequence{IDs: p.IDs}, Static: p.StaticEnd, FirstUser: p.FirstUserEnd, Wants: p.Wanted},
+		Side:   t.side,
 		Expect: t.expected(), NoReuse: t.req.NoReuse || t.engine.opts.NoReuse,
 	}
 }

@@ -20,16 +20,16 @@ func (a *API) tokenize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in, special, err := toTokenize(o, r.Header, a.target())
+	c, special, err := toTokenize(o, r.Header, a.target())
 	if err != nil {
 		return err
 	}
 	e := a.turns.Engine()
 	var ids []int32
 	if special {
-		ids, err = e.Tokenize(r.Context(), in.Prompt)
+		ids, err = e.Tokenize(r.Context(), c.Request)
 	} else {
-		ids, err = e.Encode(in.Prompt.Raw)
+		ids, err = e.Encode(c.Prompt.Raw)
 	}
 	if err != nil {
 		return err

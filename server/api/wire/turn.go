@@ -9,14 +9,13 @@ import (
 
 	"reprise/kvcache/ledger"
 	"reprise/server/engine"
-	"reprise/server/prompt"
 )
 
 // Engine is what the server needs of an engine; *engine.Engine is one. Of the Model only plain fields are read,
 // so that tests can make one without weights.
 type Engine interface {
 	Turn(ctx context.Context, req engine.Request, emit func(engine.Event) error) (*engine.Result, error)
-	Tokenize(ctx context.Context, in prompt.Input) ([]int32, error)
+	Tokenize(ctx context.Context, req engine.Request) ([]int32, error)
 	Encode(text string) ([]int32, error)
 	Decode(ids []int32) (string, error)
 	Model() *engine.Model

@@ -12,7 +12,6 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/model/hub"
 	"reprise/server/engine"
-	"reprise/server/prompt"
 )
 
 // Script plays a turn. It reports through emit and ends with a result that Finish made, or an error.
@@ -64,13 +63,13 @@ func (e *Engine) Turn(ctx context.Context, req engine.Request, emit func(engine.
 }
 
 // Tokenize makes an id of every byte of a raw text, behind id 2; of a conversation, of its messages' roles.
-func (e *Engine) Tokenize(_ context.Context, in prompt.Input) ([]int32, error) {
-	text := in.Raw
-	for _, m := range in.Messages {
+func (e *Engine) Tokenize(_ context.Context, req engine.Request) ([]int32, error) {
+	text := req.Prompt.Raw
+	for _, m := range req.Prompt.Messages {
 		text += m.Role()
 	}
 	ids, err := e.Encode(text)
-	return append(append([]int32{2}, in.IDs...), ids...), err
+	return append(append([]int32{2}, req.Prompt.IDs...), ids...), err
 }
 
 // Encode makes an id of every byte.

@@ -1,0 +1,24 @@
+package openai
+
+import (
+	"net/http"
+	"testing"
+
+	"reprise/server/api/wire"
+	"reprise/server/api/wire/wiretest"
+)
+
+// TestParameterTable: ../PARAMETERS.md has exactly the parameters that each endpoint knows, each with a test that names it.
+func TestParameterTable(t *testing.T) {
+	names := func(take func(*wire.Object)) []string {
+		o, err := wire.ParseObject([]byte(`{"stream_options": {}, "reprise": {}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		take(o)
+		return o.Names()
+	}
+	wiretest.Table(t, "POST /v1/chat/completions", names(func(o *wire.Object) { _, _ = conversation(o, http.Header{}, Target{}) }))
+	wiretest.Table(t, "POST /v1/completions", names(func(o *wire.Object) { _, _ = continuation(o, http.Header{}, Target{}) }))
+	wiretest.Table(t, "POST /detokenize", names(func(o *wire.Object) { _, _ = toDetokenize(o, Target{}) }))
+}
