@@ -27,7 +27,7 @@ func TestEverythingElseIs404(t *testing.T) {
 	}{
 		{"GET", "/", 404, ""}, {"GET", "/api/v1/models", 404, ""}, {"GET", "/api/tags", 404, ""}, {"GET", "/v1/props", 404, ""},
 		{"GET", "/props", 404, ""}, {"GET", "/version", 404, ""}, {"POST", "/api/show", 404, ""}, {"GET", "/v1", 404, ""},
-		{"GET", "/v1/chat/completions/x", 404, ""}, {"POST", "/v1/responses", 404, ""}, {"GET", "/metrics", 404, ""},
+		{"GET", "/v1/chat/completions/x", 404, ""}, {"GET", "/metrics", 404, ""},
 		{"OPTIONS", "/nowhere", 404, ""},
 		{"GET", "/v1/chat/completions", 405, "POST"}, {"OPTIONS", "/v1/chat/completions", 405, "POST"}, {"DELETE", "/v1/models/tiny", 405, "GET"},
 		{"GET", "/v1/cache/clear", 405, "POST"}, {"GET", "/v1/cache/verify", 405, "POST"}, {"GET", "/v1/cache/why", 404, ""}, {"POST", "/v1/cache/why/x", 405, "GET"}, {"POST", "/health", 405, "GET"},
