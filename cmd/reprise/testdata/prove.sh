@@ -103,6 +103,9 @@ wanted=("$@")
   line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
   TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" real_clients
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
+  line 4.3 "a client that leaves after 12 s without data survives a prefill of 60 s and a call of 30 s, on a fake clock" go test -count=1 -v -run 'ImpatientClient|StreamIsNeverSilent' ./server/api ./server/api/wire
+  line 4.5 "OpenClaw's request with all tools, its ids known: rendering, and JSON, ids, layout and a lookup" env REPRISE_PROVE=1 go test -count=1 -v -run Overhead ./server/api/openai
+  line 4.7 "every parameter of OpenAI's endpoints is in the table, each with its tests" go test -count=1 -v -run ParameterTable ./server/api/openai
   line 4.8 "OpenClaw's onboarding and Hermes's wizards and doctor accept the endpoint as it is" cmd/internal/agents/testdata/run.sh -run TestWizards
   line 5.1a "200 times two writers on one folder are killed: every block whole, every chain found and right" env REPRISE_KILLS=200 go test -count=1 -v -run 'KilledWriters' ./kvcache/tier
   line 5.1b "10 times the server is killed in a turn: verify clean, answers right, L1 hit" python3 cmd/reprise/testdata/tiers.py kill 10
