@@ -6,9 +6,9 @@ import (
 	"reprise/kvcache/ledger"
 )
 
-// patience is how many requests in a row may be taken for side requests. After that the main line is over: who is left is
+// mostBeside is how many requests in a row may be taken for side requests. After that the main line is over: who is left is
 // no longer beside anything.
-const patience = 64
+const mostBeside = 64
 
 // lines tells an agent's main line from what it asks beside it: titles, summaries, the flush of its memory before it compacts.
 // Those come under the same model's name and say nothing of themselves, but they offer no tools, or few: fewer than the main
@@ -27,7 +27,7 @@ func (l *lines) side(req Request) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	tools := len(req.Prompt.Tools)
-	if tools < l.tools && l.sides < patience {
+	if tools < l.tools && l.sides < mostBeside {
 		l.sides++
 		return true
 	}

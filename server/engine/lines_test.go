@@ -28,7 +28,7 @@ func TestLines(t *testing.T) {
 			t.Errorf("request %d, with %d tools: side %v", i, len(c.req.Prompt.Tools), got)
 		}
 	}
-	for i := range patience {
+	for i := range mostBeside {
 		if !l.side(with(0)) {
 			t.Fatalf("request %d beside the main line is taken for it", i)
 		}
