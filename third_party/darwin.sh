@@ -2,7 +2,7 @@
 #
 # zig compiles C and C++ for macOS; libmlx.dylib is the real one of the mlx-metal wheel. Apple's own libraries
 # are not to be had here, so darwin/*.tbd name the symbols that the Go runtime wants of them; the tokenizers
-# library cannot be built here either (no Rust target), so a .tbd made of its header stands in at link time. No
+# and grammar library cannot be built here either (no Rust target), so a .tbd made of its headers stands in at link time. No
 # symbol is left to be looked up at run time: one that is missing fails the link.
 
 darwin() {
@@ -12,7 +12,8 @@ darwin() {
   macmlx=$cache/mlx-metal-$(pin pypi mlx-metal version)-darwin-$(keyof $(pin pypi mlx-metal sha))
   once "$macmlx" darwin_mlx
   [ -d "$sources" ] || once "$sources" mlxc_sources
-  sdk=$cache/darwin-$(keyof "$zigdir" "$macmlx" "$(pin crate mlx-sys sha)" "$(pin gomod github.com/daulet/tokenizers version)" "$(key "$here"/darwin/* "$here/darwin.sh" "$here/mlxc/format_compat.h" "$root"/mlx/kernels/*.h "$root"/mlx/kernels/*.cpp)")
+  once "$tok" compile_tokenizers # for llguidance's header
+  sdk=$cache/darwin-$(keyof "$zigdir" "$macmlx" "$(pin crate mlx-sys sha)" "$tok" "$(key "$here"/darwin/* "$here/darwin.sh" "$here/mlxc/format_compat.h" "$root"/mlx/kernels/*.h "$root"/mlx/kernels/*.cpp)")
   once "$sdk" darwin_sdk "$zigdir/ziglang/zig" "$target" "$macmlx"
   mkdir -p "$build"; link "$sdk" darwin; link "$macmlx" darwin-mlx
   cat > "$build/darwin.sh" <<ENV
@@ -42,11 +43,12 @@ darwin_sdk() {
   header=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
   {
     printf -- '--- !tapi-tbd\ntbd-version: 4\ntargets: [ arm64-macos ]\ninstall-name: /usr/lib/libtokenizers.dylib\nexports:\n  - targets: [ arm64-macos ]\n    symbols: [ '
-    # The functions of its header, and the symbol by which the Go side checks the library's version.
-    { grep -oE 'tokenizers_[a-z_]+\(' "$header/tokenizers.h" | tr -d '('; grep -oE '^extern void tokenizers_version_[0-9_]+' "$header/tokenizer.go" | cut -d' ' -f3; } |
+    # The functions of its headers, and the symbol by which the Go side checks the library's version.
+    { grep -ohE '(tokenizers|llg)_[a-z0-9_]+\(' "$header/tokenizers.h" "$tok/include/llguidance.h" | tr -d '('; grep -oE '^extern void tokenizers_version_[0-9_]+' "$header/tokenizer.go" | cut -d' ' -f3; } |
       sort -u | sed 's/^/_/' | paste -sd, -
     printf ' ]\n...\n'
   } > "$out/lib/libtokenizers.tbd"
+  mkdir -p "$out/include" && cp "$tok/include/llguidance.h" "$out/include/"
   "$out/bin/cc" -c "$here/darwin/rusage_layout.c" -o "$out/rusage_layout.o" && rm "$out/rusage_layout.o"
   compile_mlxc "$sources/mlx-c" "$macmlx/mlx/include" "$out/bin/c++" "$out/bin/ar" "$out"
   compile_kernels "$macmlx/mlx/include" "$out/include" "$out/bin/c++" "$out/bin/ar" "$out"

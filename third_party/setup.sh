@@ -76,14 +76,23 @@ kernel_tests() {
 
 compile_tokenizers() {
   local out=$1 mod; mod=$(cd "$root" && go mod download -json "github.com/daulet/tokenizers@$(pin gomod github.com/daulet/tokenizers version)" | python3 -c 'import json,sys; print(json.load(sys.stdin)["Dir"])')
-  say "compiling the tokenizers library (about two minutes, once)"
+  say "compiling the tokenizers and grammar library (about three minutes, once)"
   cp -R "$mod" "$out/src" && chmod -R u+w "$out/src"
+  python3 "$here/tokenizers/grammar.py" "$out/src"
   (cd "$out/src" && cargo fetch -q --locked)
   # The crate with the places that we replace (tokenizers/apply.py lists them, each file says why), as a path that stands in for it.
   python3 "$here/tokenizers/apply.py" "$out/src" "$out/crate"
   mkdir -p "$out/src/.cargo" && printf 'paths = ["%s"]\n' "$out/crate" > "$out/src/.cargo/config.toml"
   (cd "$out/src" && CARGO_TARGET_DIR="$out/target" RUSTFLAGS="-Awarnings" cargo build -q --release --locked)
+  grammar_header "$out/src" "$out"
   mkdir -p "$out/lib" && mv "$out/target/release/libtokenizers.a" "$out/lib/" && rm -rf "$out/src" "$out/crate" "$out/target"
+}
+
+# grammar_header MODULE OUT: llguidance's C header, out of the crate that the lock file names.
+grammar_header() {
+  local manifest; manifest=$(cd "$1" && cargo metadata -q --format-version 1 --locked |
+    python3 -c 'import json,sys; print(next(p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"]=="llguidance"))')
+  mkdir -p "$2/include" && cp "$(dirname "$manifest")/llguidance.h" "$2/include/"
 }
 
 # libreprise_blas.so stands before the wheel's reference BLAS in the link order and hands its products to OpenBLAS.
@@ -125,7 +134,7 @@ write_env() {
   cat > "$build/env.sh.tmp" <<ENV
 export REPRISE_BUILD_CACHE="$cache"
 export CGO_ENABLED=1
-export CGO_CFLAGS="-O2 -I$mlxc/include"
+export CGO_CFLAGS="-O2 -I$mlxc/include -I$tok/include"
 export CGO_CXXFLAGS="-O2 -std=c++20 -I$mlxc/include -I$mlxheaders/mlx/include"
 export CGO_LDFLAGS="$ld"
 ENV
