@@ -189,15 +189,15 @@ func TestTableIsAnOrder(t *testing.T) {
 	}
 }
 
-// C stands in mlx only: no C type and no other way to memory leaks out of it.
+// C stands in mlx, and in the wrapper of a Rust library: no C type and no other way to memory leaks out of them.
 func TestCgoStandsInMLXOnly(t *testing.T) {
 	seen := 0
 	for dir, files := range packages(t) {
 		for _, f := range files {
 			switch {
 			case !slices.Contains(f.imports, "C"):
-			case dir != "mlx":
-				t.Errorf("%s imports C: cgo belongs into mlx", f.name)
+			case dir != "mlx" && dir != "model/sample/grammar":
+				t.Errorf("%s imports C: cgo belongs into mlx, and into thin wrappers of Rust libraries", f.name)
 			default:
 				seen++
 			}
