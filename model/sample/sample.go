@@ -14,7 +14,18 @@ type Params struct {
 	MinP        float64 // 0: off
 	TopK        int     // 0: off
 	Seed        uint64
+
+	Repetition float64           // divides what stands in prompt or answer already; 0 or 1: off
+	Presence   float64           // taken off what the answer has said
+	Frequency  float64           // taken off for every time that it has
+	Bias       map[int32]float64 // added to the logits of these ids
+
+	Logprobs    bool // of the tokens that are chosen
+	TopLogprobs int  // and of that many of the most probable
 }
+
+// MaxTopLogprobs is how many can be asked for; OpenAI's figure.
+const MaxTopLogprobs = 20
 
 // ParamError names the parameter that is out of range.
 type ParamError struct{ Param, Problem string }
@@ -40,6 +51,32 @@ func (p Params) Validate() error {
 	}
 	if p.TopK < 0 {
 		return &ParamError{"top_k", fmt.Sprintf("is %d; it must not be negative", p.TopK)}
+	}
+	if p.Repetition != 0 {
+		if err := within("repetition_penalty", p.Repetition, 0.01, 100); err != nil {
+			return err
+		}
+	}
+	if err := within("presence_penalty", p.Presence, -2, 2); err != nil {
+		return err
+	}
+	if err := within("frequency_penalty", p.Frequency, -2, 2); err != nil {
+		return err
+	}
+	for _, b := range p.Bias {
+		if err := within("logit_bias", b, -100, 100); err != nil {
+			return err
+		}
+	}
+	return within("top_logprobs", float64(p.TopLogprobs), 0, MaxTopLogprobs)
+}
+
+// Within says that a bias is of an id that logits of vocab ids do not have.
+func (p Params) Within(vocab int) error {
+	for id := range p.Bias {
+		if id < 0 || int(id) >= vocab {
+			return &ParamError{"logit_bias", fmt.Sprintf("names the token %d; the vocabulary has the ids from 0 to %d", id, vocab-1)}
+		}
 	}
 	return nil
 }

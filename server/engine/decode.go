@@ -71,15 +71,14 @@ func (t *turn) decode(ctx context.Context) error {
 	}()
 	for {
 		var id int
+		var odds *sample.Logprob
 		more := len(t.result.IDs)+1 < t.maxTokens
-		err := t.step(ctx, func(s *mlx.Scope) (err error) {
-			token, start := t.next, time.Now()
-			if t.next = (mlx.Array{}); more {
-				err = t.sample(s, t.feed(s, s.Reshape(token, []int{1, 1}), nil))
-			}
+		err := t.step(ctx, func(s *mlx.Scope) error {
+			start := time.Now()
+			token, err := t.advance(s, more)
 			sent := time.Now()
 			if err == nil {
-				id, err = s.Int(token)
+				id, odds, err = token.Read(s)
 			}
 			if len(t.times) > 0 { // the wait for the first token is the prefill's
 				t.result.Host, t.result.Wait = t.result.Host+sent.Sub(start), t.result.Wait+time.Since(sent)
@@ -100,9 +99,13 @@ func (t *turn) decode(ctx context.Context) error {
 			t.row.PrefillMs = ledger.Ms(t.times[0].Sub(t.prefillStart))
 		}
 		end := slices.Contains(t.model.eos, int32(id))
+		if err := t.hold.take(int32(id), end || !more); err != nil {
+			return err
+		}
 		event := Event{IDs: []int32{int32(id)}, Prefilled: len(t.prompt.IDs), Prompt: len(t.prompt.IDs)}
 		if !end {
 			event.add(out.push(int32(id)))
+			event.Logprob = t.told(odds)
 		}
 		if done := end || out.stopped || !more; done {
 			event.add(out.flush(!end))
@@ -148,16 +151,75 @@ func (t *turn) feed(s *mlx.Scope, ids mlx.Array, counted *int) mlx.Array {
 	return hidden
 }
 
-// sample starts computing the token that follows hidden [1, 1, hidden].
+// sample starts computing the token that follows hidden [1, 1, hidden]. Where the answer is held to a grammar, which tokens may
+// follow is not known yet: only the logits are computed, and the choice waits for the mask (see advance).
 func (t *turn) sample(s *mlx.Scope, hidden mlx.Array) error {
 	logits := t.model.net.Logits(s, hidden)
-	next := t.req.Params.Next(s, sample.Suppress(s, logits, t.model.suppressed), t.state.Offset())
-	if err := s.AsyncEval(next); err != nil {
+	if t.audit != nil {
+		defer func() { t.audit.saw(s, logits) }()
+	}
+	if t.hold != nil {
+		if err := s.AsyncEval(logits); err != nil {
+			return err
+		}
+		t.logits = s.Keep(logits)
+		return nil
+	}
+	return t.choose(s, logits, t.state.Offset(), mlx.Array{})
+}
+
+// choose starts computing the token at position.
+func (t *turn) choose(s *mlx.Scope, logits mlx.Array, position int, allowed mlx.Array) error {
+	var next sample.Choice
+	pending := []mlx.Array{}
+	if t.sampler == nil {
+		next.Token = t.req.Params.Next(s, sample.Suppress(s, logits, t.never), position)
+		pending = append(pending, next.Token)
+	} else {
+		next = t.sampler.Choose(s, logits, position, t.never, allowed)
+		pending = t.sampler.Pending(next)
+	}
+	if err := s.AsyncEval(pending...); err != nil {
 		return err
 	}
-	if t.audit != nil {
-		t.audit.saw(s, logits)
-	}
-	t.next = s.Keep(next)
+	t.next = next.Keep(s)
 	return nil
+}
+
+// advance sends out the step behind the token under way, when there is more to come, and returns that token, which the caller
+// frees. Of a held answer that token is only chosen here, with the mask that was made while its logits were computed; the step
+// behind it is sent out before the host has read it all the same.
+func (t *turn) advance(s *mlx.Scope, more bool) (sample.Choice, error) {
+	if t.hold != nil {
+		logits := s.Adopt(t.logits)
+		t.logits = mlx.Array{}
+		if err := t.choose(s, logits, t.state.Offset(), t.hold.mask(s)); err != nil {
+			return sample.Choice{}, err
+		}
+	}
+	token := t.next
+	t.next = sample.Choice{}
+	if !more {
+		return token, nil
+	}
+	return token, t.sample(s, t.feed(s, s.Reshape(token.Token, []int{1, 1}), nil))
+}
+
+// told is a token's log-probability with the texts of what it names.
+func (t *turn) told(odds *sample.Logprob) *Logprob {
+	if odds == nil {
+		return nil
+	}
+	spelled := func(id int32) []byte {
+		if tok := t.model.Tokenizer; tok.Special(id) {
+			return []byte(tok.Piece(id))
+		}
+		return t.model.Tokenizer.Bytes(id)
+	}
+	out := Logprob{ID: odds.ID, Bytes: spelled(odds.ID), Logprob: odds.Logprob}
+	for _, top := range odds.Top {
+		out.Top = append(out.Top, Logprob{ID: top.ID, Bytes: spelled(top.ID), Logprob: top.Logprob})
+	}
+	t.result.Logprobs = append(t.result.Logprobs, out)
+	return &out
 }

@@ -40,6 +40,7 @@ type Options struct {
 	Audit                          Audit
 	LedgerDir                      string // JSONL goes there; "": memory only
 	Progress                       func(done, total int64)
+	ForceTools                     []ForceTool // for debugging: answers that are calls
 	// Weights come from there instead of the checkpoint's files, which then need not be: made-up ones, to measure with.
 	Weights weights.Source
 	Logger  *slog.Logger
@@ -120,6 +121,7 @@ func (e *Engine) Close() {
 		e.worker.Close()
 	}
 	if e.model != nil {
+		e.model.grammars.close()
 		_ = e.model.Tokenizer.Close() // frees memory; nothing can fail that matters now
 	}
 	if e.watch != nil {

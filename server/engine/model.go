@@ -48,6 +48,7 @@ type Model struct {
 	eos       []int32
 	// suppressed are ids that are never sampled: the checkpoint's suppress_tokens.
 	suppressed []int32
+	grammars   grammars
 	grid       int
 	rate       rate
 	reported   atomic.Bool // a turn has reported LoadTime

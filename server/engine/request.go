@@ -6,6 +6,7 @@ import (
 
 	"reprise/kvcache/ledger"
 	"reprise/model/chat"
+	"reprise/model/chat/held"
 	"reprise/model/chat/parse"
 	"reprise/model/sample"
 	"reprise/server/prompt"
@@ -18,9 +19,10 @@ type Request struct {
 	TurnID  string // of the row; "": one is made
 	Session string // the client's name for its conversation, if it gave one
 	sample.Params
-	MaxTokens int      // 0: as much as fits
-	Stop      []string // texts that end the answer; they are not delivered
-	NoReuse   bool     // look up and count, but compute everything
+	MaxTokens int       // 0: as much as fits
+	Stop      []string  // texts that end the answer; they are not delivered
+	NoReuse   bool      // look up and count, but compute everything
+	Held      held.Want // what the answer is held to: its form, its calls
 }
 
 // Event is a piece of the answer, or, with no ids, progress of the prefill.
@@ -29,8 +31,25 @@ type Event struct {
 	Reasoning string
 	Calls     []CallPiece
 	IDs       []int32
-	Prefilled int // tokens of the prompt whose state exists
-	Prompt    int // tokens of the prompt
+	Logprob   *Logprob // of the id, when they were asked for; not of one that ends the answer
+	Prefilled int      // tokens of the prompt whose state exists
+	Prompt    int      // tokens of the prompt
+}
+
+// Logprobs are those of the event's token: one or none.
+func (ev *Event) Logprobs() []Logprob {
+	if ev.Logprob == nil {
+		return nil
+	}
+	return []Logprob{*ev.Logprob}
+}
+
+// Logprob is how probable a token was, and which were the most probable in its place, falling.
+type Logprob struct {
+	ID      int32
+	Bytes   []byte // what it stands for: not always whole characters; a special token's are its name's
+	Logprob float64
+	Top     []Logprob
 }
 
 // CallPiece is a piece of a tool call: its beginning, with the name, or more of the arguments' JSON.
@@ -63,8 +82,9 @@ type Result struct {
 	Truncated bool
 	Repairs   []parse.Repair // what was malformed, and put right
 
-	IDs    []int32 // generated, the end token included
-	Prompt []int32 // the prompt's ids; shared, not to be changed
+	IDs      []int32   // generated, the end token included
+	Logprobs []Logprob // of the ids but the end token's, when they were asked for
+	Prompt   []int32   // the prompt's ids; shared, not to be changed
 	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
 	// was on its way already. 0: the state is gone.
 	Computed int

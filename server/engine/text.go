@@ -3,6 +3,7 @@ package engine
 import (
 	"strings"
 
+	"reprise/model/chat/held"
 	"reprise/model/chat/parse"
 	"reprise/model/tokenizer"
 )
@@ -32,7 +33,11 @@ func newAnswer(tok *tokenizer.Tokenizer, stops []string) *answer {
 func (t *turn) newAnswer() *answer {
 	a := newAnswer(t.model.Tokenizer, t.req.Stop)
 	if d := t.model.dialect; d != nil && t.req.Prompt.Messages != nil {
-		a.dialect, a.parser = d, d.New(t.req.Prompt.Tools, t.prompt.Thinking)
+		tools := t.req.Prompt.Tools
+		if t.req.Held.Calls.Choice == held.None { // declared, for the prompt's sake; nothing is a call
+			tools = nil
+		}
+		a.dialect, a.parser = d, d.New(tools, t.prompt.Thinking)
 	}
 	return a
 }

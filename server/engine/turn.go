@@ -24,6 +24,7 @@ import (
 func (e *Engine) Turn(ctx context.Context, req Request, emit func(Event) error) (*Result, error) {
 	t := e.begin(req, emit)
 	err := t.survive(ctx)
+	t.hold.close()
 	return t.finish(err)
 }
 
@@ -37,18 +38,22 @@ type turn struct {
 	started   time.Time
 	prompt    *prompt.Prompt
 	maxTokens int
-	side      bool          // beside an agent's main line
-	plan      *kvcache.Plan // nil until the lookup
-	loan      *loan         // what lower tiers have of the prompt; nil: there are none
-	state     *state.State  // owned by this turn from restore to commit
-	made      kvcache.Made  // what entered the model since the last commit
-	computed  int           // offset that is committed
-	reached   int           // offset in the prompt that the prefill has got to
-	prefilled int           // counted in feed
-	broken    bool          // a forward call failed: the state is worthless
-	next      mlx.Array     // the token under way
-	times     []time.Time   // of the tokens
-	audit     *audit        // nil unless this turn is to be audited
+	side      bool            // beside an agent's main line
+	plan      *kvcache.Plan   // nil until the lookup
+	loan      *loan           // what lower tiers have of the prompt; nil: there are none
+	state     *state.State    // owned by this turn from restore to commit
+	made      kvcache.Made    // what entered the model since the last commit
+	computed  int             // offset that is committed
+	reached   int             // offset in the prompt that the prefill has got to
+	prefilled int             // counted in feed
+	broken    bool            // a forward call failed: the state is worthless
+	next      sample.Choice   // the token under way
+	logits    mlx.Array       // of a held answer, in its place: what the token is chosen from
+	sampler   *sample.Sampler // nil: what the logits say is enough
+	never     []int32         // ids that are not sampled
+	hold      *hold           // what the answer is held to; nil: nothing
+	times     []time.Time     // of the tokens
+	audit     *audit          // nil unless this turn is to be audited
 
 	prefillStart time.Time
 	remembered   bool
@@ -109,10 +114,10 @@ func (t *turn) run(ctx context.Context) error {
 
 // assemble makes ids of the request and checks them against the limits.
 func (t *turn) assemble(ctx context.Context) error {
-	if err := t.req.Params.Validate(); err != nil {
+	if err := errors.Join(t.req.Params.Validate(), t.req.Params.Within(t.model.Info().Vocab)); err != nil {
 		var p *sample.ParamError
 		errors.As(err, &p)
-		return &RequestError{Code: "invalid_value", Param: p.Param, Message: err.Error()}
+		return &RequestError{Code: "invalid_value", Param: p.Param, Message: p.Error()}
 	}
 	p, err := t.model.assembler.Assemble(ctx, t.req.Prompt)
 	if err != nil {
@@ -129,7 +134,7 @@ func (t *turn) assemble(ctx context.Context) error {
 			t.maxTokens = min(t.maxTokens, limit)
 		}
 	}
-	return nil
+	return t.bind()
 }
 
 // promptError says whose mistake a failed assembly is.
@@ -210,7 +215,7 @@ func (t *turn) restore(ctx context.Context) error {
 	start := time.Now()
 	defer func() { t.row.RestoreMs = ledger.Ms(time.Since(start)) }()
 	room := len(t.prompt.IDs) + t.expected()
-	return t.step(ctx, func(*mlx.Scope) error {
+	return t.step(ctx, func(s *mlx.Scope) error {
 		got, err := t.plan.Restore(func() kvcache.State {
 			fresh := t.model.net.NewState()
 			fresh.Reserve(room)
@@ -221,6 +226,9 @@ func (t *turn) restore(ctx context.Context) error {
 		}
 		t.state = got.(*state.State)
 		t.state.Reserve(room)
+		if t.hold != nil || !t.req.Params.Stateless() {
+			t.sampler = t.req.Params.Start(s, t.prompt.IDs, t.model.Info().Vocab)
+		}
 		return nil
 	})
 }
@@ -287,11 +295,13 @@ func (t *turn) commit() {
 	}
 	t.result.Computed = t.computed
 	t.row.StoredTokens = ledger.Some(max(0, t.computed-t.plan.Hit))
-	next, orphans := t.next, t.made.Snapshots
-	t.next = mlx.Array{}
+	next, logits, orphans := t.next, t.logits, t.made.Snapshots
+	t.next, t.logits = sample.Choice{}, mlx.Array{}
 	// Not the request's context: what is freed here must be freed also when the client is gone.
 	_ = e.worker.Do(context.Background(), func(*mlx.Scope) error {
 		next.Free()
+		logits.Free()
+		t.sampler.Free()
 		for _, s := range orphans {
 			s.Free()
 		}

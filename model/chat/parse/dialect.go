@@ -155,3 +155,33 @@ func asText(b []byte, marks map[mark]string) string {
 	}
 	return out.String()
 }
+
+// Marker names one of a dialect's markers for those that write in it.
+type Marker mark
+
+// The markers that an answer is written with.
+const (
+	ThinkOpen  Marker = Marker(thinkOpen)
+	ThinkShut  Marker = Marker(thinkShut)
+	CallOpen   Marker = Marker(callOpen)
+	CallShut   Marker = Marker(callShut)
+	Quote      Marker = Marker(quote)
+	ResultOpen Marker = Marker(resultOpen)
+)
+
+// Marker is how a marker is written: its id, or where the vocabulary has none, -1 and its text. ok: the dialect has it.
+func (d *Dialect) Marker(m Marker) (id int32, text string, ok bool) {
+	text, ok = d.spelled[mark(m)]
+	for id, is := range d.ids {
+		if is == mark(m) {
+			return id, text, ok
+		}
+	}
+	return -1, text, ok
+}
+
+// Family is the dialect's family: "gemma4" or "qwen3.6".
+func (d *Dialect) Family() string { return d.family.name }
+
+// Heading is what stands behind the marker that opens reasoning.
+func (d *Dialect) Heading() string { return d.family.header }

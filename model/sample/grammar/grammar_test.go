@@ -114,7 +114,7 @@ func TestARegexHoldsOnBothFamilies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g, v := open(t, dir)
 			for _, rx := range []string{`(red|green)( [a-z]{1,3}){0,2}`, `\p{Greek}{1,4}é?😀`, `<\|turn>|a{3,9}`, "\\n\\tx?", `[0-9]{4}-[0-9]{2}`} {
-				m, err := g.Compile(Spec{Regex, rx})
+				m, err := g.Compile(Spec{Kind: Regex, Source: rx})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -142,16 +142,16 @@ func TestWhatCannotBeHeldToIsAnError(t *testing.T) {
 		spec Spec
 		says string
 	}{
-		{Spec{Regex, `(`}, "unclosed"},
-		{Spec{JSONSchema, `{"type":"array","uniqueItems":true}`}, "uniqueItems"},
-		{Spec{JSONSchema, `{"type":"object","minLength":1,"patternProperties":{"(":{}}}`}, ""},
-		{Spec{JSONSchema, `{"type":"nonsense"}`}, "nonsense"},
-		{Spec{JSONSchema, `{"not":{"type":"string"}}`}, "not"},
-		{Spec{JSONSchema, `{`}, ""},
-		{Spec{Lark, `start: missing`}, "missing"},
-		{Spec{Lark, "start: \x00"}, "NUL"},
-		{Spec{JSONSchema, `{"oneOf":[{"type":"object","properties":{"a":{"type":"integer"}}},{"type":"object","properties":{"b":{"type":"integer"}}}]}`}, "oneOf"},
-		{Spec{JSONSchema, `{"type":"string","format":"klingon"}`}, "klingon"},
+		{Spec{Kind: Regex, Source: `(`}, "unclosed"},
+		{Spec{Kind: JSONSchema, Source: `{"type":"array","uniqueItems":true}`}, "uniqueItems"},
+		{Spec{Kind: JSONSchema, Source: `{"type":"object","minLength":1,"patternProperties":{"(":{}}}`}, ""},
+		{Spec{Kind: JSONSchema, Source: `{"type":"nonsense"}`}, "nonsense"},
+		{Spec{Kind: JSONSchema, Source: `{"not":{"type":"string"}}`}, "not"},
+		{Spec{Kind: JSONSchema, Source: `{`}, ""},
+		{Spec{Kind: Lark, Source: `start: missing`}, "missing"},
+		{Spec{Kind: Lark, Source: "start: \x00"}, "NUL"},
+		{Spec{Kind: JSONSchema, Source: `{"oneOf":[{"type":"object","properties":{"a":{"type":"integer"}}},{"type":"object","properties":{"b":{"type":"integer"}}}]}`}, "oneOf"},
+		{Spec{Kind: JSONSchema, Source: `{"type":"string","format":"klingon"}`}, "klingon"},
 	} {
 		m, err := g.Compile(c.spec)
 		var named *CompileError
@@ -167,7 +167,7 @@ func TestWhatCannotBeHeldToIsAnError(t *testing.T) {
 func TestASpecialTokenIsNamedByID(t *testing.T) {
 	g, v := open(t, real)
 	open, _ := v.ID("<|tool_call>")
-	m, err := g.Compile(Spec{Lark, fmt.Sprintf("start: \"a\" <[%d]> /[^x]{1,3}/", open)})
+	m, err := g.Compile(Spec{Kind: Lark, Source: fmt.Sprintf("start: \"a\" <[%d]> /[^x]{1,3}/", open)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestForcedTextHasTheTokenizersIDs(t *testing.T) {
 	g, v := open(t, real)
 	for _, text := range []string{`call:read{path:README.md,limit:400}`, "two\nlines of  text", "<|tool_call>call:x", "ein Käse"} {
 		quoted, _ := json.Marshal(text)
-		m, err := g.Compile(Spec{Lark, "start: " + string(quoted)})
+		m, err := g.Compile(Spec{Kind: Lark, Source: "start: " + string(quoted)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,12 +21,15 @@ const (
 	JSONSchema Kind = "json_schema"
 	Regex      Kind = "regex"
 	Lark       Kind = "lark"
+	Joined     Kind = "llguidance" // several grammars, each by its name; the first one is the answer's
 )
 
 // Spec is a grammar's source.
 type Spec struct {
 	Kind   Kind
 	Source string
+	// Lenient takes a grammar that the library can hold to only in part: its warnings are no errors.
+	Lenient bool
 }
 
 // CompileError says why a grammar cannot be held to.
@@ -57,7 +60,7 @@ func (t *Tokenizer) Compile(spec Spec) (*Matcher, error) {
 	var init C.LlgConstraintInit
 	C.reprise_grammar_init(&init, t.tok)
 	var problem [maxProblem]C.char
-	if C.llg_validate_grammar(&init, kind, source, &problem[0], maxProblem) != 0 {
+	if got := C.llg_validate_grammar(&init, kind, source, &problem[0], maxProblem); got < 0 || got > 0 && !spec.Lenient {
 		return nil, &CompileError{spec.Kind, oneLine(C.GoString(&problem[0]))}
 	}
 	m := &Matcher{tok: t, m: C.llg_new_matcher(&init, kind, source)}

@@ -16,7 +16,7 @@ import (
 func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) error {
 	c.TurnID = engine.NewTurnID()
 	w.Header().Set(wire.TurnHeader, c.TurnID)
-	h := head{ID: f.prefix() + strings.TrimPrefix(c.TurnID, "turn_"), Created: time.Now().Unix(), Model: a.model().Name}
+	h := head{ID: f.prefix() + strings.TrimPrefix(c.TurnID, "turn_"), Created: time.Now().Unix(), Model: a.model().Name, Top: c.TopLogprobs}
 	if c.stream {
 		return a.stream(w, r, c, f, h)
 	}

@@ -1,12 +1,10 @@
 package openai
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 
 	"reprise/model/chat"
-	"reprise/model/chat/jinja"
 	"reprise/server/api/wire"
 )
 
@@ -32,7 +30,8 @@ func (a *API) chat(w http.ResponseWriter, r *http.Request) error {
 func conversation(o *wire.Object, h http.Header, t Target) (*call, error) {
 	c := common(o, h, t)
 	c.messages(o)
-	c.Prompt.Tools = tools(o)
+	c.tools(o)
+	c.odds(o)
 	c.thinking(o)
 	c.MaxTokens = maxTokens(o)
 	o.Only("modalities", []any{"text"}, "answers are text")
@@ -85,45 +84,6 @@ func (c *call) messages(o *wire.Object) {
 		}
 	}
 	c.Prompt.Messages = messages
-}
-
-// tools takes the declarations, unless none is to be called.
-func tools(o *wire.Object) []chat.Value {
-	choice := choice(o)
-	o.Bool("parallel_tool_calls") // templates have no place for it; what the model does is its own choice
-	raw := o.Raw("tools")
-	if raw == nil {
-		return nil
-	}
-	v, err := chat.DecodeOrdered(raw)
-	list, ok := v.(*jinja.List)
-	if err != nil || !ok {
-		o.Fail("tools", wire.CodeInvalidType, "tools must be a list of tools")
-		return nil
-	}
-	for i, tool := range list.Items {
-		if err := checkTool(tool, i); err != nil {
-			o.Add(err)
-			return nil
-		}
-	}
-	if choice == "none" || len(list.Items) == 0 {
-		return nil
-	}
-	return list.Items
-}
-
-// choice takes tool_choice.
-func choice(o *wire.Object) string {
-	raw := o.Raw("tool_choice")
-	if raw == nil {
-		return ""
-	}
-	var choice string
-	if json.Unmarshal(raw, &choice) != nil || (choice != "auto" && choice != "none") {
-		o.Fail("tool_choice", wire.CodeUnsupported, `tool_choice can be "auto" or "none" here: a call is not forced`)
-	}
-	return choice
 }
 
 // efforts are the words that OpenAI knows for reasoning_effort.

@@ -44,6 +44,9 @@ func continuation(o *wire.Object, h http.Header, t Target) (*call, error) {
 	if n, ok := o.Count("max_tokens"); ok {
 		c.MaxTokens = n
 	}
+	if n, ok := o.Int("logprobs"); ok {
+		c.Logprobs, c.TopLogprobs = true, topLogprobs(o, "logprobs", n)
+	}
 	o.Only("echo", false, "the prompt is not repeated; leave it out")
 	o.Only("suffix", "", "text is continued, not filled in; leave it out")
 	o.Unknown()

@@ -14,8 +14,13 @@
 //   - /tokenize takes the body of either completion, and then gives the ids that the turn would begin with; of a text also
 //     without the special tokens in front (add_special_tokens: false). /detokenize takes tokens.
 //   - developer messages are system messages: templates know only these.
-//   - tool_choice "none" leaves the tools out of the prompt; then nothing is a call. "required" and named functions are
-//     refused: a call is not forced.
+//   - tool_choice "none" leaves the tools in the prompt, whose state is kept; the marker that opens a call is never sampled, and
+//     nothing is a call. "required" and a named function hold the answer to a call's grammar, as does parallel_tool_calls
+//     false to no more than one; "auto" without that leaves the model free.
+//   - response_format also has {"type": "regex", "regex": …} and {"type": "grammar", "grammar": …} (llguidance's Lark), also for
+//     /v1/completions. strict is always so. Beside tools an answer is of the form, or calls.
+//   - logprobs are the model's own, before bias, penalties, temperature, filters and masks; one entry for every token that was
+//     generated but the one that ends the answer, reasoning's and calls' markers included.
 //   - Reasoning is reasoning_content, streamed and whole, and read under that name in history.
 //   - A call streams as index, id, type and name with empty arguments, then pieces of the arguments' JSON: at least one for
 //     every parameter, texts as they come. An answer that ends within a call ends with finish_reason length, its arguments

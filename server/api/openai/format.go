@@ -24,6 +24,7 @@ type head struct {
 	ID      string
 	Created int64 // Unix seconds
 	Model   string
+	Top     int // how many of the most probable tokens were asked for
 }
 
 const callType = "function"
@@ -77,10 +78,10 @@ func joined[C indexed[C]](whole, next any) any {
 type chatFormat struct{}
 
 type chatChoice struct {
-	Index        int         `json:"index"`
-	Message      chatMessage `json:"message"`
-	Logprobs     *struct{}   `json:"logprobs"` // always null
-	FinishReason string      `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Message      chatMessage   `json:"message"`
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason string        `json:"finish_reason"`
 }
 
 type chatMessage struct {
@@ -104,9 +105,10 @@ type toolFunction struct {
 }
 
 type chatDelta struct {
-	Index        int     `json:"index"`
-	Delta        delta   `json:"delta"`
-	FinishReason *string `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Delta        delta         `json:"delta"`
+	Logprobs     *chatLogprobs `json:"logprobs,omitempty"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 type delta struct {
@@ -129,7 +131,11 @@ func (chatFormat) opening(h head) any {
 // with the call's id and name.
 func (chatFormat) pieces(h head, ev *engine.Event) []any {
 	var out []any
-	add := func(d delta) { out = append(out, newReply(h, chatChunk, nil, chatDelta{Delta: d})) }
+	odds := newChatLogprobs(ev.Logprobs())
+	add := func(d delta) {
+		out = append(out, newReply(h, chatChunk, nil, chatDelta{Delta: d, Logprobs: odds}))
+		odds = nil // with the first piece
+	}
 	if ev.Reasoning != "" {
 		add(delta{Reasoning: ev.Reasoning})
 	}
@@ -143,6 +149,9 @@ func (chatFormat) pieces(h head, ev *engine.Event) []any {
 			c.ID, c.Type = h.callID(piece.Index), callType
 		}
 		add(delta{Calls: []toolCall{c}})
+	}
+	if odds != nil { // of a token whose text is not certain yet
+		add(delta{Content: new(string)})
 	}
 	return out
 }
@@ -161,17 +170,17 @@ func (chatFormat) whole(h head, r *engine.Result, u *usage) any {
 	if r.Text == "" && len(r.Calls) > 0 {
 		m.Content = nil
 	}
-	return newReply(h, "chat.completion", u, chatChoice{Message: m, FinishReason: finish(r)})
+	return newReply(h, "chat.completion", u, chatChoice{Message: m, Logprobs: newChatLogprobs(r.Logprobs), FinishReason: finish(r)})
 }
 
 // textFormat is that of /v1/completions.
 type textFormat struct{}
 
 type textChoice struct {
-	Index        int       `json:"index"`
-	Text         string    `json:"text"`
-	Logprobs     *struct{} `json:"logprobs"` // always null
-	FinishReason *string   `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Text         string        `json:"text"`
+	Logprobs     *textLogprobs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 const textObject = "text_completion"
@@ -181,10 +190,11 @@ func (textFormat) opening(head) any         { return nil }
 func (textFormat) join(whole, next any) any { return joined[textChoice](whole, next) }
 
 func (textFormat) pieces(h head, ev *engine.Event) []any {
-	if ev.Text == "" {
+	odds := newTextLogprobs(ev.Logprobs(), h.Top)
+	if ev.Text == "" && odds == nil {
 		return nil
 	}
-	return []any{newReply(h, textObject, nil, textChoice{Text: ev.Text})}
+	return []any{newReply(h, textObject, nil, textChoice{Text: ev.Text, Logprobs: odds})}
 }
 
 func (textFormat) ending(h head, finish *string) any {
@@ -195,5 +205,5 @@ func (textFormat) usage(h head, u *usage) any { return newReply[textChoice](h, t
 
 func (textFormat) whole(h head, r *engine.Result, u *usage) any {
 	reason := finish(r)
-	return newReply(h, textObject, u, textChoice{Text: r.Text, FinishReason: &reason})
+	return newReply(h, textObject, u, textChoice{Text: r.Text, Logprobs: newTextLogprobs(r.Logprobs, h.Top), FinishReason: &reason})
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -67,6 +68,7 @@ func common(o *wire.Object, h http.Header, t Target) *call {
 	}
 	c.Params = sampling(o, t.Defaults)
 	c.Stop = stops(o)
+	c.form(o)
 	c.Session = session(o, h)
 	c.extension(o, h)
 	refuse(o)
@@ -99,6 +101,16 @@ func sampling(o *wire.Object, d hub.Generation) sample.Params {
 		}
 		p.TopK = int(k)
 	}
+	p.Repetition = number("repetition_penalty", nil, 1)
+	p.Presence = number("presence_penalty", nil, 0)
+	p.Frequency = number("frequency_penalty", nil, 0)
+	p.Bias = bias(o)
+	if p.Repetition == 0 {
+		o.Fail("repetition_penalty", wire.CodeInvalidValue, "repetition_penalty is 0; 1 leaves the logits as they are")
+	}
+	if p.Repetition == 1 {
+		p.Repetition = 0 // off
+	}
 	if p.TopP == 0 {
 		p.TopP, p.Temperature = 1, 0
 	}
@@ -122,6 +134,37 @@ func choices(o *wire.Object) int {
 		o.Fail("n", wire.CodeInvalidValue, "n is %d; at most %d answers are possible", n, maxChoices)
 	}
 	return n
+}
+
+// bias reads logit_bias: numbers by the ids of tokens, written as texts.
+func bias(o *wire.Object) map[int32]float64 {
+	raw := o.Raw("logit_bias")
+	if raw == nil {
+		return nil
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(raw, &fields) != nil {
+		o.Fail("logit_bias", wire.CodeInvalidType, "logit_bias must be an object: numbers by the ids of tokens")
+		return nil
+	}
+	var out map[int32]float64
+	for name, value := range fields {
+		id, err := strconv.ParseInt(name, 10, 32)
+		if err != nil {
+			o.Fail("logit_bias", wire.CodeInvalidValue, "logit_bias has the key %s; its keys are ids of tokens", quoted(name))
+			return nil
+		}
+		var b float64
+		if json.Unmarshal(value, &b) != nil {
+			o.Fail("logit_bias", wire.CodeInvalidType, "logit_bias[%s] must be a number", quoted(name))
+			return nil
+		}
+		if out == nil {
+			out = map[int32]float64{}
+		}
+		out[int32(id)] = b
+	}
+	return out
 }
 
 const maxStops = 16
@@ -178,13 +221,6 @@ func (c *call) extension(o *wire.Object, h http.Header) {
 // refuse lets the fields pass whose effect does not exist here only with the value that means no effect.
 func refuse(o *wire.Object) {
 	o.Only("best_of", 1.0, "answers are not compared; leave it out or send 1")
-	o.Only("frequency_penalty", 0.0, "there are no penalties; leave it out or send 0")
-	o.Only("presence_penalty", 0.0, "there are no penalties; leave it out or send 0")
-	o.Only("repetition_penalty", 1.0, "there are no penalties; leave it out or send 1")
-	o.Only("logit_bias", map[string]any{}, "logits are not biased; leave it out")
-	o.Only("logprobs", false, "log-probabilities are not delivered; leave it out")
-	o.Only("top_logprobs", 0.0, "log-probabilities are not delivered; leave it out")
-	o.Only("response_format", map[string]any{"type": "text"}, `answers are free text; leave it out or send {"type":"text"}`)
 }
 
 // accept takes the fields that clients send and that change nothing on one local model: OpenAI's storage, billing,
