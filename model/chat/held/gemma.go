@@ -164,6 +164,8 @@ func (g *gemma) list(d *chat.Dict) string {
 		if high < 0 {
 			inner += ` ( "," ` + item + ` )*`
 		}
+	case high == 1:
+		inner = item
 	case high < 0:
 		inner = item + fmt.Sprintf(` ( "," %s ){%d,}`, item, max(low-1, 0))
 	default:

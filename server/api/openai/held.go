@@ -108,7 +108,9 @@ func (c *call) form(o *wire.Object) {
 		f.Fail("type", wire.CodeUnsupported, `response_format.type is %s; it can be "text", "json_object", "json_schema", "regex" or "grammar"`, quoted(kind))
 	}
 	f.Unknown()
-	c.Held.Param = "response_format"
+	if c.Held.Format != nil {
+		c.Held.Param = "response_format"
+	}
 }
 
 // schema takes json_schema, which is always strict.
