@@ -51,10 +51,10 @@ const (
 	writeQueue = 64
 	// A block waits for a moment without a turn, but so many times as long as the block before took at most. Then it comes
 	// between two steps of a turn, which so loses at most one part in as many.
-	patience      = 100
+	writePatience = 100
 	leastPatience = 50 * time.Millisecond
-	// lastWords is how long the end of the process waits for what is not stored yet.
-	lastWords = 3 * time.Second
+	// lastStores is how long the end of the process waits for what is not stored yet.
+	lastStores = 3 * time.Second
 )
 
 func startWriter(l *lower) *writer {
@@ -99,7 +99,7 @@ func (w *writer) through() {
 
 // close stores what is left, for a while, and stops.
 func (w *writer) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	ctx, cancel := context.WithTimeout(context.Background(), lastStores)
 	defer cancel()
 	if err := w.flush(ctx); err != nil {
 		w.lower.engine.opts.Logger.Info("not all state could be stored before the end", "err", err)
@@ -219,7 +219,7 @@ func (w *writer) readOut(ctx context.Context, t *kvcache.Trace, h *tier.Header, 
 
 // step waits for a moment without a turn, but not for ever.
 func (w *writer) step(ctx context.Context, fn func(*mlx.Scope) error) error {
-	wait, cancel := context.WithTimeout(ctx, max(leastPatience, patience*w.took))
+	wait, cancel := context.WithTimeout(ctx, max(leastPatience, writePatience*w.took))
 	defer cancel()
 	e := w.lower.engine
 	err := e.alone(wait, fn)

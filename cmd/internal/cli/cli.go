@@ -90,7 +90,7 @@ func group(cmd *cobra.Command, later map[string]int) {
 // laterFlags are the contract's flags that this build does not have, with the issue that they come with.
 var laterFlags = map[string]int{
 	"profile":    5,
-	"force-tool": 8, "record": 8,
+	"record":     8,
 	"cache-disk": 9, "cache-disk-limit": 9, "cache-disk-rate": 9, "l2": 9,
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,6 +40,7 @@ type serveFlags struct {
 	key       string
 	maxOutput int
 	metrics   bool
+	forced    []string
 	noReuse   bool
 	logLevel  string
 
@@ -82,6 +85,8 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`: what is logged on stderr")
 	fs.Float64Var(&f.audit, "audit", 0, "compute the share `P` (0 to 1) of the turns that reused state again, when nobody waits, and compare")
 	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
+	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with\nexactly the arguments JSON if given; for debugging, may be repeated")
+	marked(cmd, inDecode, "force-tool")
 	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
 	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "audit", "audit-max")
 	return cmd
@@ -107,6 +112,13 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	opts, err := f.options()
 	if err != nil {
 		return err
+	}
+	for _, text := range f.forced {
+		forced, err := forceTool(text)
+		if err != nil {
+			return err
+		}
+		opts.ForceTools = append(opts.ForceTools, forced)
 	}
 	opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
 	opts.CacheDisk, opts.CacheDiskLimit, opts.CacheDiskDaily, opts.L2 = kept.CacheDisk, kept.CacheDiskLimit, kept.CacheDiskDaily, f.l2
@@ -148,6 +160,22 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	fmt.Fprintln(c.OutOrStdout(), ready(s, e))
 	defer warm.Start(ctx, e, first, log).Close() // before the engine is closed
 	return serve(ctx, s, log)
+}
+
+// forceTool reads NAME@TEXT[=JSON].
+func forceTool(flag string) (engine.ForceTool, error) {
+	name, text, ok := strings.Cut(flag, "@")
+	var arguments []byte
+	if at := strings.Index(text, "={"); at >= 0 {
+		text, arguments = text[:at], []byte(text[at+1:])
+		if !json.Valid(arguments) {
+			return engine.ForceTool{}, usagef("--force-tool %s: what stands behind the = is no JSON object", flag)
+		}
+	}
+	if !ok || name == "" || text == "" {
+		return engine.ForceTool{}, usagef("--force-tool %s: must be NAME@TEXT or NAME@TEXT={…}, for instance read@please", flag)
+	}
+	return engine.ForceTool{Name: name, Text: text, Arguments: arguments}, nil
 }
 
 // keep checks what says which state is kept, put back and compared.

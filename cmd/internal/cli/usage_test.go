@@ -124,7 +124,6 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 		{"models pull a/b", "hf download"},
 		{"models rm a", "models rm"},
 		{"run --image cat.png x", "--image"},
-		{"serve --force-tool a@b", "--force-tool"},
 		{"serve --model a --model b", "more than one model"},
 	} {
 		t.Run(tt.args, func(t *testing.T) { command(t, strings.Fields(tt.args)...).refused(t, exitError, tt.want) })

@@ -277,6 +277,9 @@ func TestContentBesideCalls(t *testing.T) {
 			if c.thinking == MayThink && s.name != "gemma4" {
 				continue // its template opens reasoning itself
 			}
+			if s.name == "qwen3.6 in text" && (c.thinking == IsThinking || name == "one call") {
+				continue // what closes thoughts and opens calls is text there, which nothing random writes
+			}
 			m, _, err := Compile(s.tok, s.dialect, tools, c.want, c.thinking)
 			if err != nil {
 				t.Fatalf("%s, %s: %v", s.name, name, err)

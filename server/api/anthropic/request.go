@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"reprise/model/chat"
+	"reprise/model/chat/held"
 	"reprise/server/api/wire"
 	"reprise/server/engine"
 )
@@ -63,7 +64,7 @@ func conversation(o *wire.Object, m *engine.Model, req *engine.Request) {
 	for _, turn := range turns {
 		in.Messages = append(in.Messages, message(turn)...)
 	}
-	in.Tools = tools(o)
+	in.Tools = tools(o, &req.Held.Calls)
 	thinking(o, req)
 	o.Only("mcp_servers", []any{}, "the server calls no other servers; leave it out")
 	o.Only("container", nil, "there are no containers; leave it out")
@@ -92,30 +93,33 @@ func thinking(o *wire.Object, req *engine.Request) {
 	if effort, ok := out.String("effort"); ok {
 		wire.Effort(out, "effort", effort, req)
 	}
-	out.Only("format", nil, "answers are not constrained here; leave it out")
+	req.Held.Format, req.Held.Param = wire.Format(out, "format"), "output_config.format"
 	out.Unknown()
 }
 
-// tools takes the declarations as templates know them, unless none is to be called.
-func tools(o *wire.Object) []chat.Value {
-	none := false
+// tools takes the declarations as templates know them, and what is asked for of calls.
+func tools(o *wire.Object, calls *held.Calls) []chat.Value {
 	if choice := o.Object("tool_choice"); choice != nil {
 		switch kind, _ := choice.String("type"); kind {
 		case "auto":
 		case "none":
-			none = true
+			calls.Choice = held.None
+		case "any":
+			calls.Choice = held.Required
+		case "tool":
+			calls.Choice, calls.Name = held.Named, choice.Required("name", "the tool to call")
 		default:
-			choice.Fail("type", wire.CodeUnsupported, `tool_choice.type can be "auto" or "none" here: a call is not forced`)
+			choice.Fail("type", wire.CodeInvalidValue, `tool_choice.type must be "auto", "any", "tool" or "none"`)
 		}
-		choice.Bool("disable_parallel_tool_use") // templates have no place for it; what the model does is its own choice
+		calls.One, _ = choice.Bool("disable_parallel_tool_use")
 		choice.Unknown()
 	}
 	var out []chat.Value
 	for _, t := range o.List("tools") {
 		out = append(out, tool(t))
 	}
-	if none {
-		return nil
+	if len(out) == 0 && (calls.Choice == held.Required || calls.Choice == held.Named) {
+		o.Fail("tool_choice", wire.CodeInvalidValue, "tool_choice asks for a call, but the request has no tools")
 	}
 	return out
 }

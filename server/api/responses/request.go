@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"reprise/model/chat"
+	"reprise/model/chat/held"
 	"reprise/server/api/wire"
 	"reprise/server/engine"
 )
@@ -31,8 +32,8 @@ type echo struct {
 	Reasoning    map[string]any  `json:"reasoning"`
 	Store        bool            `json:"store"`
 	Temperature  float64         `json:"temperature"`
-	Text         map[string]any  `json:"text"`
-	Choice       any             `json:"tool_choice"`
+	Text         json.RawMessage `json:"text"`
+	Choice       json.RawMessage `json:"tool_choice"`
 	Tools        json.RawMessage `json:"tools"`
 	TopP         float64         `json:"top_p"`
 	Truncation   string          `json:"truncation"`
@@ -58,7 +59,7 @@ func take(o *wire.Object, h http.Header, m *engine.Model, k *kept) (*call, error
 	c.own = wire.TakeExtension(o, h)
 	c.NoReuse = c.own.NoReuse
 	c.conversation(o, k)
-	c.Prompt.Tools = tools(o, &c.echo)
+	c.Prompt.Tools = c.tools(o)
 	c.reasoning(o)
 	c.text(o)
 	refuse(o)
@@ -110,28 +111,29 @@ func (c *call) reasoning(o *wire.Object) {
 
 // text takes the answer's form.
 func (c *call) text(o *wire.Object) {
-	c.echo.Text = map[string]any{"format": map[string]any{"type": "text"}}
+	c.echo.Text = json.RawMessage(`{"format":{"type":"text"}}`)
+	if raw := o.Raw("text"); raw != nil {
+		c.echo.Text = raw
+	}
 	t := o.Object("text")
 	if t == nil {
 		return
 	}
-	t.Only("format", map[string]any{"type": "text"}, `answers are free text; leave it out or send {"type":"text"}`)
+	c.Held.Format, c.Held.Param = wire.Format(t, "format"), "text.format"
 	t.Only("verbosity", "medium", "templates have no place for it; leave it out")
 	t.Unknown()
 }
 
-// tools takes the declarations as templates know them, unless none is to be called.
-func tools(o *wire.Object, e *echo) []chat.Value {
-	e.Choice, e.Parallel, e.Tools = "auto", true, json.RawMessage("[]")
-	if on, ok := o.Bool("parallel_tool_calls"); ok { // templates have no place for it; what the model does is its own choice
-		e.Parallel = on
+// tools takes the declarations as templates know them, and what is asked for of calls.
+func (c *call) tools(o *wire.Object) []chat.Value {
+	e, calls := &c.echo, &c.Held.Calls
+	e.Choice, e.Parallel, e.Tools = json.RawMessage(`"auto"`), true, json.RawMessage("[]")
+	if on, ok := o.Bool("parallel_tool_calls"); ok {
+		e.Parallel, calls.One = on, !on
 	}
 	if raw := o.Raw("tool_choice"); raw != nil {
-		var choice string
-		if json.Unmarshal(raw, &choice) != nil || (choice != "auto" && choice != "none") {
-			o.Fail("tool_choice", wire.CodeUnsupported, `tool_choice can be "auto" or "none" here: a call is not forced`)
-		}
-		e.Choice = choice
+		e.Choice = raw
+		choice(o, raw, calls)
 	}
 	if raw := o.Raw("tools"); raw != nil {
 		e.Tools = raw
@@ -140,10 +142,33 @@ func tools(o *wire.Object, e *echo) []chat.Value {
 	for _, t := range o.List("tools") {
 		out = append(out, tool(t))
 	}
-	if e.Choice == "none" {
-		return nil
+	if len(out) == 0 && (calls.Choice == held.Required || calls.Choice == held.Named) {
+		o.Fail("tool_choice", wire.CodeInvalidValue, "tool_choice asks for a call, but the request has no tools")
 	}
 	return out
+}
+
+// choice takes tool_choice: a word, or an object that names a function.
+func choice(o *wire.Object, raw json.RawMessage, calls *held.Calls) {
+	if raw[0] == '{' {
+		named := o.Object("tool_choice")
+		if kind, _ := named.String("type"); kind != "function" {
+			named.Fail("type", wire.CodeUnsupported, `tool_choice.type is %q; the one type supported is "function"`, kind)
+		}
+		calls.Choice, calls.Name = held.Named, named.Required("name", "the function to call")
+		named.Unknown()
+		return
+	}
+	word, _ := o.String("tool_choice")
+	switch word {
+	case "auto":
+	case "none":
+		calls.Choice = held.None
+	case "required":
+		calls.Choice = held.Required
+	default:
+		o.Fail("tool_choice", wire.CodeInvalidValue, `tool_choice can be "auto", "none", "required", or an object that names a function`)
+	}
 }
 
 func tool(t *wire.Object) chat.Value {

@@ -168,19 +168,19 @@ func TestNotKept(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	h := server(t, wiretest.New(nil))
 	for what, body := range map[string]string{
-		"model_not_found":              `{"model":"other","input":"x"}`,
-		"input is required":            `{"model":"tiny"}`,
-		"input[0].content[0].type":     `{"model":"tiny","input":[{"role":"user","content":[{"type":"input_image"}]}]}`,
-		"input[0].role":                `{"model":"tiny","input":[{"role":"robot","content":"x"}]}`,
-		"input[0].type":                `{"model":"tiny","input":[{"type":"item_reference","id":"x"}]}`,
-		"tools[0].type":                `{"model":"tiny","input":"x","tools":[{"type":"web_search"}]}`,
-		"background is not supported":  `{"model":"tiny","input":"x","background":true}`,
-		"truncation is not supported":  `{"model":"tiny","input":"x","truncation":"auto"}`,
-		"text.format is not supported": `{"model":"tiny","input":"x","text":{"format":{"type":"json_object"}}}`,
-		"tool_choice":                  `{"model":"tiny","input":"x","tool_choice":"required"}`,
-		"include can hold":             `{"model":"tiny","input":"x","include":["message.output_text.logprobs"]}`,
-		"tp is an unknown parameter":   `{"model":"tiny","input":"x","tp":1}`,
-		"reasoning.effort":             `{"model":"tiny","input":"x","reasoning":{"effort":"huge"}}`,
+		"model_not_found":             `{"model":"other","input":"x"}`,
+		"input is required":           `{"model":"tiny"}`,
+		"input[0].content[0].type":    `{"model":"tiny","input":[{"role":"user","content":[{"type":"input_image"}]}]}`,
+		"input[0].role":               `{"model":"tiny","input":[{"role":"robot","content":"x"}]}`,
+		"input[0].type":               `{"model":"tiny","input":[{"type":"item_reference","id":"x"}]}`,
+		"tools[0].type":               `{"model":"tiny","input":"x","tools":[{"type":"web_search"}]}`,
+		"background is not supported": `{"model":"tiny","input":"x","background":true}`,
+		"truncation is not supported": `{"model":"tiny","input":"x","truncation":"auto"}`,
+		"text.format.type":            `{"model":"tiny","input":"x","text":{"format":{"type":"xml"}}}`,
+		"the request has no tools":    `{"model":"tiny","input":"x","tool_choice":"required"}`,
+		"include can hold":            `{"model":"tiny","input":"x","include":["message.output_text.logprobs"]}`,
+		"tp is an unknown parameter":  `{"model":"tiny","input":"x","tp":1}`,
+		"reasoning.effort":            `{"model":"tiny","input":"x","reasoning":{"effort":"huge"}}`,
 	} {
 		if status, got := post(h, body); status < 400 || status > 404 || !strings.Contains(got, what) {
 			t.Errorf("%s: %d %s, want %s", body, status, got, what)
