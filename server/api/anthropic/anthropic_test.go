@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"reprise/kvcache/ledger"
+	"reprise/model/chat/held"
 	"reprise/model/chat/parse"
 	"reprise/server/api"
 	"reprise/server/api/wire/wiretest"
@@ -141,21 +143,45 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// What is taken reaches the engine or the answer; the rest changes nothing.
+func TestTaken(t *testing.T) {
+	e := wiretest.New(nil)
+	status, got := post(t, e, "/v1/messages", `{"temperature":0.5,"top_p":0.5,"top_k":3,"tools":[{"name":"f"}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},
+		"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high","format":{"type":"json_schema","schema":{"type":"object"}}},
+		"service_tier":"auto","reprise":{"ledger":true,"ids":true,"reuse":false},`+ask+"}")
+	if status != 200 {
+		t.Fatalf("%d %s", status, got)
+	}
+	r := e.Requests()[0]
+	if r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || !r.NoReuse || r.Prompt.Thinking == nil || !*r.Prompt.Thinking || r.Prompt.Extra == nil {
+		t.Errorf("%+v", r)
+	}
+	if want := (held.Calls{Choice: held.Named, Name: "f", One: true}); !reflect.DeepEqual(r.Held.Calls, want) || r.Held.Format == nil || r.Held.Param != "output_config.format" {
+		t.Errorf("held to %+v", r.Held)
+	}
+	if !strings.Contains(got, `"reprise":{"row":{`) || !strings.Contains(got, `"ids":{`) {
+		t.Errorf("%s lacks the extension", got)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for what, body := range map[string]string{
-		`"type":"not_found_error"`:      `{"model":"other","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`,
-		"max_tokens is required":        `{"model":"tiny","messages":[{"role":"user","content":"x"}]}`,
-		"messages is required":          `{"model":"tiny","max_tokens":1,"messages":[]}`,
-		`block of type \"image\"`:       `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image"}]}]}`,
-		"messages[0].role":              `{"model":"tiny","max_tokens":1,"messages":[{"role":"tool","content":"x"}]}`,
-		"tool_choice.type":              `{"tool_choice":{"type":"some"},` + ask + `}`,
-		"the request has no tools":      `{"tool_choice":{"type":"any"},` + ask + `}`,
-		`tools[0].type`:                 `{"tools":[{"type":"web_search_20250305","name":"web_search"}],` + ask + `}`,
-		"mcp_servers is not supported":  `{"mcp_servers":[{}],` + ask + `}`,
-		"tp is an unknown parameter":    `{"tp":1,` + ask + `}`,
-		"messages[0].content[0].extra":  `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"x","extra":1}]}]}`,
-		"the request body is not valid": `{`,
-		"output_config.effort":          `{"output_config":{"effort":"huge"},` + ask + `}`,
+		`"type":"not_found_error"`:            `{"model":"other","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`,
+		"max_tokens is required":              `{"model":"tiny","messages":[{"role":"user","content":"x"}]}`,
+		"messages is required":                `{"model":"tiny","max_tokens":1,"messages":[]}`,
+		`block of type \"image\"`:             `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"image"}]}]}`,
+		"messages[0].role":                    `{"model":"tiny","max_tokens":1,"messages":[{"role":"tool","content":"x"}]}`,
+		"tool_choice.type":                    `{"tool_choice":{"type":"some"},` + ask + `}`,
+		"the request has no tools":            `{"tool_choice":{"type":"any"},` + ask + `}`,
+		`tools[0].type`:                       `{"tools":[{"type":"web_search_20250305","name":"web_search"}],` + ask + `}`,
+		"container is not supported":          `{"container":"c",` + ask + `}`,
+		"context_management is not supported": `{"context_management":{},` + ask + `}`,
+		"inference_geo is not supported":      `{"inference_geo":"eu",` + ask + `}`,
+		"mcp_servers is not supported":        `{"mcp_servers":[{}],` + ask + `}`,
+		"tp is an unknown parameter":          `{"tp":1,` + ask + `}`,
+		"messages[0].content[0].extra":        `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"x","extra":1}]}]}`,
+		"the request body is not valid":       `{`,
+		"output_config.effort":                `{"output_config":{"effort":"huge"},` + ask + `}`,
 	} {
 		status, got := post(t, wiretest.New(nil), "/v1/messages", body)
 		if status < 400 || status > 404 || !strings.Contains(got, what) || !strings.HasPrefix(got, `{"type":"error","error":{`) {

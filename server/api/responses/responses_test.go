@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"reprise/kvcache/ledger"
+	"reprise/model/chat/held"
 	"reprise/model/chat/parse"
 	"reprise/server/api"
 	"reprise/server/api/wire/wiretest"
@@ -165,22 +167,52 @@ func TestNotKept(t *testing.T) {
 	}
 }
 
+// What is taken reaches the engine or the answer; the rest changes nothing.
+func TestTaken(t *testing.T) {
+	e := wiretest.New(nil)
+	status, got := post(server(t, e), `{"model":"tiny","input":"x","stream_options":{"include_obfuscation":false},"max_output_tokens":9,"temperature":0.5,"top_p":0.5,"top_k":3,
+		"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true}],"tool_choice":{"type":"function","name":"f"},"parallel_tool_calls":false,
+		"reasoning":{"effort":"none","summary":"auto","generate_summary":null},"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}},"verbosity":"medium"},
+		"include":["reasoning.encrypted_content"],"prompt_cache_key":"k","reprise":{"ledger":true,"ids":true,"reuse":false},"metadata":{"a":"b"},
+		"user":"u","safety_identifier":"s","service_tier":"auto","prompt_cache_retention":"24h"}`)
+	if status != 200 {
+		t.Fatalf("%d %s", status, got)
+	}
+	r := e.Requests()[0]
+	if r.MaxTokens != 9 || r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || r.Session != "k" || !r.NoReuse || r.Prompt.Thinking == nil || *r.Prompt.Thinking {
+		t.Errorf("%+v", r)
+	}
+	if want := (held.Calls{Choice: held.Named, Name: "f", One: true}); !reflect.DeepEqual(r.Held.Calls, want) || r.Held.Format == nil || r.Held.Param != "text.format" {
+		t.Errorf("held to %+v", r.Held)
+	}
+	for _, want := range []string{`"metadata":{"a":"b"}`, `"reprise":{"row":{`, `"ids":{`, `"parallel_tool_calls":false`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	h := server(t, wiretest.New(nil))
 	for what, body := range map[string]string{
-		"model_not_found":             `{"model":"other","input":"x"}`,
-		"input is required":           `{"model":"tiny"}`,
-		"input[0].content[0].type":    `{"model":"tiny","input":[{"role":"user","content":[{"type":"input_image"}]}]}`,
-		"input[0].role":               `{"model":"tiny","input":[{"role":"robot","content":"x"}]}`,
-		"input[0].type":               `{"model":"tiny","input":[{"type":"item_reference","id":"x"}]}`,
-		"tools[0].type":               `{"model":"tiny","input":"x","tools":[{"type":"web_search"}]}`,
-		"background is not supported": `{"model":"tiny","input":"x","background":true}`,
-		"truncation is not supported": `{"model":"tiny","input":"x","truncation":"auto"}`,
-		"text.format.type":            `{"model":"tiny","input":"x","text":{"format":{"type":"xml"}}}`,
-		"the request has no tools":    `{"model":"tiny","input":"x","tool_choice":"required"}`,
-		"include can hold":            `{"model":"tiny","input":"x","include":["message.output_text.logprobs"]}`,
-		"tp is an unknown parameter":  `{"model":"tiny","input":"x","tp":1}`,
-		"reasoning.effort":            `{"model":"tiny","input":"x","reasoning":{"effort":"huge"}}`,
+		"model_not_found":                     `{"model":"other","input":"x"}`,
+		"input is required":                   `{"model":"tiny"}`,
+		"input[0].content[0].type":            `{"model":"tiny","input":[{"role":"user","content":[{"type":"input_image"}]}]}`,
+		"input[0].role":                       `{"model":"tiny","input":[{"role":"robot","content":"x"}]}`,
+		"input[0].type":                       `{"model":"tiny","input":[{"type":"item_reference","id":"x"}]}`,
+		"tools[0].type":                       `{"model":"tiny","input":"x","tools":[{"type":"web_search"}]}`,
+		"conversation is not supported":       `{"model":"tiny","input":"x","conversation":"c"}`,
+		"prompt is not supported":             `{"model":"tiny","input":"x","prompt":{"id":"p"}}`,
+		"max_tool_calls is not supported":     `{"model":"tiny","input":"x","max_tool_calls":3}`,
+		"top_logprobs is not supported":       `{"model":"tiny","input":"x","top_logprobs":2}`,
+		"context_management is not supported": `{"model":"tiny","input":"x","context_management":[]}`,
+		"background is not supported":         `{"model":"tiny","input":"x","background":true}`,
+		"truncation is not supported":         `{"model":"tiny","input":"x","truncation":"auto"}`,
+		"text.format.type":                    `{"model":"tiny","input":"x","text":{"format":{"type":"xml"}}}`,
+		"the request has no tools":            `{"model":"tiny","input":"x","tool_choice":"required"}`,
+		"include can hold":                    `{"model":"tiny","input":"x","include":["message.output_text.logprobs"]}`,
+		"tp is an unknown parameter":          `{"model":"tiny","input":"x","tp":1}`,
+		"reasoning.effort":                    `{"model":"tiny","input":"x","reasoning":{"effort":"huge"}}`,
 	} {
 		if status, got := post(h, body); status < 400 || status > 404 || !strings.Contains(got, what) {
 			t.Errorf("%s: %d %s, want %s", body, status, got, what)
