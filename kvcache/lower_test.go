@@ -2,6 +2,7 @@ package kvcache
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,6 @@ type shelf struct {
 	puts  int
 	lifts int
 	lost  int // links that were gone before they were read out
-	spoil func(*item)
 }
 
 type item struct {
@@ -127,7 +127,7 @@ func (r *rig) lift(a *ask) {
 	}
 	if err := r.cache.Adopt(fp, a.Prompt.Sequence, l); err == nil {
 		r.shelf.lifts++
-	} else if err != ErrNoRoom && !strings.Contains(err.Error(), "are nowhere") {
+	} else if !errors.Is(err, ErrNoRoom) && !strings.Contains(err.Error(), "are nowhere") {
 		r.t.Fatalf("turn %s: %v", a.Turn, err)
 	}
 	r.check("adopt")

@@ -29,7 +29,7 @@ func (b *breaker) allow() error {
 		return nil
 	}
 	if b.trying || time.Now().Before(b.until) {
-		return fmt.Errorf("left alone after a failure: %v", b.last)
+		return fmt.Errorf("left alone after a failure: %s", b.last.Error())
 	}
 	b.trying = true
 	return nil

@@ -106,7 +106,7 @@ func parseRemote(raw string) (*redis.Options, RemoteOptions, error) {
 		return nil, o, fmt.Errorf("%w; write it like redis://127.0.0.1:6379/0?ttl=24h&limit=8GB&timeout=1s", err)
 	}
 	ro.DialTimeout, ro.ReadTimeout, ro.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
-	ro.MaxRetries, ro.ContextTimeoutEnabled, ro.DisableIndentity = -1, true, true
+	ro.MaxRetries, ro.ContextTimeoutEnabled, ro.DisableIdentity = -1, true, true
 	return ro, o, nil
 }
 
