@@ -33,7 +33,7 @@ func TestLines(t *testing.T) {
 			t.Fatalf("request %d beside the main line is taken for it", i)
 		}
 	}
-	if l.side(with(0)) || l.side(with(0)) {
+	if first, second := l.side(with(0)), l.side(with(0)); first || second {
 		t.Error("the agent is gone, and a chat is still beside it")
 	}
 }

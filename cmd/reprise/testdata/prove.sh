@@ -98,6 +98,7 @@ wanted=("$@")
   line 3.1 "tiny checkpoints of every architecture against mlx-lm, transformers and numpy" go test -count=1 -v -run 'Tiny|BFloat16|Greedy|Transformers' ./model/gemma3 ./model/gemma4 ./model/qwen35
   line 3.2 "the gated delta net's forms against float64, 1 to 200 tokens, captures anywhere" go test -count=1 -v -run 'Forms|FusedRecurrence|Reuse|LayerParts' ./model/qwen35 ./mlx
   line 3.3 "snapshots every 256 tokens cost at most 3 % of prefill, 8,192 tokens, a small hybrid" snapshots
+  line 3.4 "templates and parsers against Python's Jinja and raw answers, at every split" go test -count=1 -v -run 'EqualPython|Corpus|RoundTrip|Published|Captured' ./model/chat/...
   line 3.6 "models inspect's bytes are those that a load holds, part by part; the layout and its tensors are mlx-lm's" go test -count=1 -v \
     -run 'HoldWhatInspectSays|HoldsWhatInspectSays|RealConfigs|MlxLm' ./model/synth ./model/hub/layout ./model/convert
   line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
@@ -107,7 +108,8 @@ wanted=("$@")
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
   line 4.3 "a client that leaves after 12 s without data survives a prefill of 60 s and a call of 30 s, on a fake clock" go test -count=1 -v -run 'ImpatientClient|StreamIsNeverSilent' ./server/api ./server/api/wire
   line 4.5 "OpenClaw's request with all tools, its ids known: rendering, and JSON, ids, layout and a lookup" env REPRISE_PROVE=1 go test -count=1 -v -run Overhead ./server/api/openai
-  line 4.7 "every parameter of OpenAI's endpoints is in the table, each with its tests" go test -count=1 -v -run ParameterTable ./server/api/openai
+  TAIL=60 line 4.6 "every adapter and parser fuzzed for 10 minutes" cmd/reprise/testdata/fuzz.sh 10m ./server ./model/chat
+  line 4.7 "every parameter of each endpoint is in the table, each with its tests" go test -count=1 -v -run ParameterTable ./server/api/...
   line 4.8 "OpenClaw's onboarding and Hermes's wizards and doctor accept the endpoint as it is" cmd/internal/agents/testdata/run.sh -run TestWizards
   line 5.1a "200 times two writers on one folder are killed: every block whole, every chain found and right" env REPRISE_KILLS=200 go test -count=1 -v -run 'KilledWriters' ./kvcache/tier
   line 5.1b "10 times the server is killed in a turn: verify clean, answers right, L1 hit" python3 cmd/reprise/testdata/tiers.py kill 10
