@@ -107,6 +107,7 @@ wanted=("$@")
   TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" clients_called
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
   line 4.3 "a client that leaves after 12 s without data survives a prefill of 60 s and a call of 30 s, on a fake clock" go test -count=1 -v -run 'ImpatientClient|StreamIsNeverSilent' ./server/api ./server/api/wire
+  line 4.4 "200 answers at temperature 2 held to a bounded schema: valid, none ended by length" env REPRISE_PROVE=1 go test -count=1 -v -timeout 20m -run 'HeldToASchema|CannotBeHeld' ./server/engine
   line 4.5 "OpenClaw's request with all tools, its ids known: rendering, and JSON, ids, layout and a lookup" env REPRISE_PROVE=1 go test -count=1 -v -run Overhead ./server/api/openai
   TAIL=60 line 4.6 "every adapter and parser fuzzed for 10 minutes" cmd/reprise/testdata/fuzz.sh 10m ./server ./model/chat
   line 4.7 "every parameter of each endpoint is in the table, each with its tests" go test -count=1 -v -run ParameterTable ./server/api/...
