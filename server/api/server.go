@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ type Options struct {
 	Addr      string       // HOST:PORT; "": DefaultAddr. Port 0 takes a free one
 	APIKey    string       // that clients must show; "": none, on loopback only
 	Metrics   http.Handler // of GET /metrics; nil: there is none
+	Record    io.Writer    // gets a Trace, one line of JSON, for each request that runs a turn; nil: nothing
 	OpenTurns int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
 	Logger    *slog.Logger // nil: none
 }

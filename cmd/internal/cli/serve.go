@@ -41,6 +41,7 @@ type serveFlags struct {
 	maxOutput int
 	metrics   bool
 	forced    []string
+	record    string
 	noReuse   bool
 	logLevel  string
 
@@ -87,8 +88,9 @@ func newServe() *cobra.Command {
 	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
 	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with\nexactly the arguments JSON if given; for debugging, may be repeated")
 	marked(cmd, inDecode, "force-tool")
+	fs.StringVar(&f.record, "record", "", "add each request, as it came, and its ledger row to `FILE`, one line of JSON each; it holds the prompts")
 	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
-	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "audit", "audit-max")
+	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "audit", "audit-max")
 	return cmd
 }
 
@@ -147,6 +149,14 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	}
 	defer e.Close()
 	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log}
+	if f.record != "" {
+		trace, err := os.OpenFile(f.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("--record: %w", err)
+		}
+		defer func() { _ = trace.Close() }() // each line was written when its request ended
+		serving.Record = trace
+	}
 	if f.metrics {
 		serving.Metrics = metrics.Handler(e)
 	}
