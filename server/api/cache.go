@@ -14,7 +14,10 @@ import (
 	"reprise/server/engine"
 )
 
-const healthPath = "/health"
+const (
+	healthPath = "/health"
+	pagePath   = "/{$}"
+)
 
 // routes are reprise's own endpoints.
 func (s *Server) routes() []wire.Route {

@@ -48,10 +48,10 @@ func loopbackName(hostport string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// admitted compares the key that the client shows; /health needs none. Hashes are compared, so that neither the
+// admitted compares the key that the client shows; /health needs none, nor does the page that asks for it. Hashes are compared, so that neither the
 // time nor the length of a wrong key says anything.
 func (s *Server) admitted(r *http.Request) bool {
-	if s.opts.APIKey == "" || r.URL.Path == healthPath {
+	if s.opts.APIKey == "" || r.URL.Path == healthPath || r.URL.Path == "/" {
 		return true
 	}
 	shown := r.Header.Get("X-Api-Key")

@@ -24,6 +24,7 @@ type Options struct {
 	Engine    wire.Engine  // with its model loaded
 	Addr      string       // HOST:PORT; "": DefaultAddr. Port 0 takes a free one
 	APIKey    string       // that clients must show; "": none, on loopback only
+	Page      http.Handler // of GET /; nil: there is none
 	Metrics   http.Handler // of GET /metrics; nil: there is none
 	Record    io.Writer    // gets a Trace, one line of JSON, for each request that runs a turn; nil: nothing
 	OpenTurns int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
@@ -84,11 +85,13 @@ func NewServer(opts Options) (*Server, error) {
 		key: sha256.Sum256([]byte(opts.APIKey)), served: make(chan error, 1), stop: stop,
 	}
 	own := s.routes()
-	if opts.Metrics != nil {
-		own = append(own, wire.Route{Method: http.MethodGet, Path: "/metrics", Handle: func(w http.ResponseWriter, r *http.Request) error {
-			opts.Metrics.ServeHTTP(w, r)
-			return nil
-		}})
+	for path, h := range map[string]http.Handler{pagePath: opts.Page, "/metrics": opts.Metrics} {
+		if h != nil {
+			own = append(own, wire.Route{Method: http.MethodGet, Path: path, Handle: func(w http.ResponseWriter, r *http.Request) error {
+				h.ServeHTTP(w, r)
+				return nil
+			}})
+		}
 	}
 	turns := wire.NewTurns(opts.Engine, opts.Logger, opts.OpenTurns)
 	s.http = &http.Server{

@@ -21,6 +21,7 @@ import (
 	"reprise/model/hub"
 	"reprise/server/api"
 	"reprise/server/api/openai"
+	"reprise/server/dash"
 	"reprise/server/engine"
 	"reprise/server/metrics"
 	"reprise/server/prompt"
@@ -148,7 +149,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer e.Close()
-	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log}
+	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log, Page: dash.Handler()}
 	if f.record != "" {
 		trace, err := os.OpenFile(f.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
