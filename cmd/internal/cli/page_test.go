@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"reprise/kvcache/ledger"
+)
+
+// TestPageInABrowser opens the real server's page in a headless Chromium, which $REPRISE_CHROMIUM names. $REPRISE_PICTURE gets a
+// screenshot.
+func TestPageInABrowser(t *testing.T) {
+	browser := os.Getenv("REPRISE_CHROMIUM")
+	if browser == "" {
+		t.Skip("REPRISE_CHROMIUM names no browser")
+	}
+	withModel(t)
+	ready, stop := serving(t, "--ctx", "4096", "--max-output", "24", "--device", "cpu")
+	defer stop()
+	base := strings.Fields(strings.TrimPrefix(ready, "ready: "))[0]
+	const system = "You are terse, and you know the rivers, lakes and seas of the world by their names."
+	for _, talk := range [][]string{
+		{system, "Name three rivers."}, {system, "Name three rivers.", "Rhine, Seine, Elbe", "And two more, please."},
+		{system + " <img src=x onerror=alert(1)>", "Name three rivers.", "Rhine, Seine, Elbe", "And two more, please."}, // edited, with markup
+	} {
+		var messages []string
+		for i, text := range talk {
+			messages = append(messages, fmt.Sprintf(`{"role":%q,"content":%q}`, []string{"system", "user", "assistant", "user"}[i], text))
+		}
+		if status, got := post(t, base+"/v1/chat/completions", "", `{"model":"gemma-3-270m","max_tokens":8,"messages":[`+strings.Join(messages, ",")+`]}`); status != 200 {
+			t.Fatalf("%d %s", status, got)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1280, 1240))...)
+	defer cancel()
+	ctx, cancel = chromedp.NewContext(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var wrong []string
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		wrong = append(wrong, fmt.Sprintf(format, args...))
+	}
+	chromedp.ListenTarget(ctx, func(ev any) {
+		switch ev := ev.(type) {
+		case *runtime.EventExceptionThrown:
+			note("exception: %v", ev.ExceptionDetails)
+		case *runtime.EventConsoleAPICalled:
+			note("console: %v", ev.Type)
+		case *network.EventRequestWillBeSent:
+			if u, err := url.Parse(ev.Request.URL); err != nil || u.Scheme != "data" && "http://"+u.Host != base {
+				note("a request to %s", ev.Request.URL)
+			}
+		}
+	})
+	var bars []map[string]int
+	var detail, before, after, answer string
+	run := func(what string, actions ...chromedp.Action) {
+		t.Helper()
+		if err := chromedp.Run(ctx, actions...); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	run("the page", network.Enable(), chromedp.Navigate(base+"/"), chromedp.WaitVisible(`#list li:nth-child(3)`, chromedp.ByQuery),
+		chromedp.Evaluate(`[...document.querySelectorAll("#list li")].map(li => Object.fromEntries([...li.querySelectorAll("[data-part]")].map(i => [i.dataset.part, +i.dataset.tokens])))`, &bars))
+	rows := rowsOf(t, base)
+	for i, bar := range bars { // the newest stands first
+		r := rows[len(rows)-1-i]
+		for part, want := range map[string]int{"l0": r.L0HitTokens.Or(0), "l1": r.L1HitTokens.Or(0), "l2": r.L2HitTokens.Or(0), "recompute": r.RecomputeTokens.Or(0),
+			"displaced": r.DisplacedTokens.Or(0), "new": r.NewTokens.Or(0) - r.DisplacedTokens.Or(0)} {
+			if bar[part] != want {
+				t.Errorf("turn %s: the bar has %d tokens of %s, the row %d", r.TurnID, bar[part], part, want)
+			}
+		}
+	}
+	run("a turn by keyboard", chromedp.Focus("#list", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#detail pre", chromedp.ByQuery), chromedp.Text("#detail", &detail, chromedp.ByQuery))
+	if !strings.Contains(detail, "<img src=x") || !strings.Contains(detail, "in system") {
+		t.Errorf("the detail says %q", detail)
+	}
+	background := chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &before)
+	run("dark and light", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}), background,
+		chromedp.Click("#theme", chromedp.ByQuery), chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &after))
+	if before == after {
+		t.Errorf("dark and light are both %s", before)
+	}
+	run("a chat", chromedp.SendKeys("#text", "Hello"+kb.Enter, chromedp.ByQuery), chromedp.WaitVisible("#said p.assistant", chromedp.ByQuery),
+		chromedp.Poll(`!document.querySelector("#send").disabled`, nil), chromedp.Text("#said p.assistant", &answer, chromedp.ByQuery))
+	if answer == "" {
+		t.Error("the chat says nothing")
+	}
+	if to := os.Getenv("REPRISE_PICTURE"); to != "" {
+		var png []byte
+		run("a picture", chromedp.Sleep(1500*time.Millisecond), chromedp.Evaluate(`scrollTo(0, 0)`, nil), chromedp.CaptureScreenshot(&png))
+		if err := os.WriteFile(to, png, 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(wrong) > 0 {
+		t.Errorf("%q", wrong)
+	}
+}
+
+func rowsOf(t *testing.T, base string) []ledger.Row {
+	t.Helper()
+	res, err := http.Get(base + "/v1/cache/ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var out struct{ Rows []ledger.Row }
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.Rows
+}
