@@ -7,7 +7,7 @@
 //
 //   - Without an API key the server listens on loopback only.
 //   - On loopback it answers only to loopback names (a web page may have its own name point here), and never to a
-//     request that changes something on behalf of another origin. It sends no CORS headers.
+//     request that changes something on behalf of another origin, nor with CORS headers, unless that origin was named.
 //   - Whatever a handler does, the server stays: a panic is a 500, or a cut connection once the answer has begun.
 //   - Every error is JSON in OpenAI's shape, and every path that is not in Routes is 404: agents probe for other
 //     servers.

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"reprise/server/api/openai"
@@ -14,7 +15,13 @@ import (
 // guard turns away who must not come in.
 func (s *Server) guard(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
+	for _, origin := range s.opts.Origins {
+		_ = origins.AddTrustedOrigin(origin) // NewServer tried it
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.trusted(w, r) {
+			return
+		}
 		var err *wire.Error
 		switch {
 		case s.loopback && !loopbackName(r.Host):
@@ -34,6 +41,26 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// trusted lets a page of a named origin read answers, and says whether the request was only its question whether it may: a
+// browser asks that without a key.
+func (s *Server) trusted(w http.ResponseWriter, r *http.Request) (answered bool) {
+	origin := r.Header.Get("Origin")
+	if origin == "" || !slices.Contains(s.opts.Origins, origin) {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "X-Reprise-Turn, Retry-After")
+	h.Add("Vary", "Origin")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" || s.loopback && !loopbackName(r.Host) {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+	w.WriteHeader(http.StatusNoContent)
+	return true
 }
 
 // loopbackName says whether a Host header means this machine. Browsers send the name that a page was loaded from,

@@ -27,6 +27,8 @@ type Options struct {
 	Page      http.Handler // of GET /; nil: there is none
 	Metrics   http.Handler // of GET /metrics; nil: there is none
 	Record    io.Writer    // gets a Trace, one line of JSON, for each request that runs a turn; nil: nothing
+	Origins   []string     // web pages that may use the server: "https://host"; none: pages of its own alone
+	Profiles  bool         // /debug/pprof, on loopback only
 	OpenTurns int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
 	Logger    *slog.Logger // nil: none
 }
@@ -79,6 +81,14 @@ func NewServer(opts Options) (*Server, error) {
 	if !loopback && opts.APIKey == "" {
 		return nil, errOpen(opts.Addr)
 	}
+	if opts.Profiles && !loopback {
+		return nil, fmt.Errorf("--pprof: %s can be reached from other machines; profiles are for this one alone", opts.Addr)
+	}
+	for _, origin := range opts.Origins {
+		if err := http.NewCrossOriginProtection().AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("--cors-origin %s: must be SCHEME://HOST or SCHEME://HOST:PORT: %w", origin, err)
+		}
+	}
 	base, stop := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, engine: opts.Engine, log: opts.Logger, loopback: loopback,
@@ -92,6 +102,9 @@ func NewServer(opts Options) (*Server, error) {
 				return nil
 			}})
 		}
+	}
+	if opts.Profiles {
+		own = append(own, profiles()...)
 	}
 	turns := wire.NewTurns(opts.Engine, opts.Logger, opts.OpenTurns)
 	s.http = &http.Server{

@@ -43,6 +43,9 @@ type serveFlags struct {
 	metrics   bool
 	forced    []string
 	record    string
+	origins   []string
+	pprof     bool
+	logFormat string
 	noReuse   bool
 	logLevel  string
 
@@ -90,8 +93,11 @@ func newServe() *cobra.Command {
 	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with\nexactly the arguments JSON if given; for debugging, may be repeated")
 	marked(cmd, inDecode, "force-tool")
 	fs.StringVar(&f.record, "record", "", "add each request, as it came, and its ledger row to `FILE`, one line of JSON each; it holds the prompts")
+	fs.StringArrayVar(&f.origins, "cors-origin", nil, "let web pages of `ORIGIN` (https://host) use the server; may be repeated, none without it")
+	fs.BoolVar(&f.pprof, "pprof", false, "answer GET /debug/pprof, on loopback only")
+	fs.StringVar(&f.logFormat, "log-format", "text", "`text|json`: how the log is written")
 	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
-	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "audit", "audit-max")
+	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "cors-origin", "pprof", "log-format", "audit", "audit-max")
 	return cmd
 }
 
@@ -104,6 +110,8 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return usagef("--max-output %d: must not be negative", f.maxOutput)
 	case level.UnmarshalText([]byte(f.logLevel)) != nil:
 		return usagef("--log-level %s: must be debug, info, warn or error", f.logLevel)
+	case f.logFormat != "text" && f.logFormat != "json":
+		return usagef("--log-format %s: must be text or json", f.logFormat)
 	}
 	if len(f.models) == 1 {
 		f.model = f.models[0]
@@ -140,7 +148,11 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+	var lines slog.Handler = slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})
+	if f.logFormat == "json" {
+		lines = slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})
+	}
+	log := slog.New(lines)
 	opts.MaxOutput, opts.LedgerDir, opts.Logger = f.maxOutput, dir, log
 	ctx, stop := interruptible(c.Context())
 	defer stop()
@@ -149,7 +161,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer e.Close()
-	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log, Page: dash.Handler()}
+	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log, Page: dash.Handler(), Origins: f.origins, Profiles: f.pprof}
 	if f.record != "" {
 		trace, err := os.OpenFile(f.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {

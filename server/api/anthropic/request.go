@@ -61,7 +61,8 @@ func conversation(o *wire.Object, m *engine.Model, req *engine.Request) {
 	if len(turns) == 0 {
 		o.Missing("messages", "the conversation to continue, a list that is not empty")
 	}
-	for _, turn := range turns {
+	o.AtMost("messages", len(turns), wire.MaxItems)
+	for _, turn := range turns[:min(len(turns), wire.MaxItems)] {
 		in.Messages = append(in.Messages, message(turn)...)
 	}
 	in.Tools = tools(o, &req.Held.Calls)
@@ -115,7 +116,9 @@ func tools(o *wire.Object, calls *held.Calls) []chat.Value {
 		choice.Unknown()
 	}
 	var out []chat.Value
-	for _, t := range o.List("tools") {
+	declared := o.List("tools")
+	o.AtMost("tools", len(declared), wire.MaxTools)
+	for _, t := range declared[:min(len(declared), wire.MaxTools)] {
 		out = append(out, tool(t))
 	}
 	if len(out) == 0 && (calls.Choice == held.Required || calls.Choice == held.Named) {

@@ -77,6 +77,9 @@ func (c *call) messages(o *wire.Object) {
 		o.Fail("messages", wire.CodeInvalidValue, "messages is empty: there is nothing to continue")
 		return
 	}
+	if o.AtMost("messages", len(messages), wire.MaxItems); o.Err() != nil {
+		return
+	}
 	for i, m := range messages {
 		if messages[i], err = checked(m, i); err != nil {
 			o.Add(err)

@@ -22,6 +22,9 @@ func (c *call) tools(o *wire.Object) {
 			o.Fail("tools", wire.CodeInvalidType, "tools must be a list of tools")
 			return
 		}
+		if o.AtMost("tools", len(list.Items), wire.MaxTools); o.Err() != nil {
+			return
+		}
 		for i, tool := range list.Items {
 			if err := checkTool(tool, i); err != nil {
 				o.Add(err)

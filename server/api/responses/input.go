@@ -16,7 +16,11 @@ func input(o *wire.Object) []chat.Message {
 		return nil
 	}
 	var out builder
-	for _, item := range o.List("input") {
+	items := o.List("input")
+	if o.AtMost("input", len(items), wire.MaxItems); o.Err() != nil {
+		return nil
+	}
+	for _, item := range items {
 		out.add(item)
 	}
 	return out.done()

@@ -139,7 +139,9 @@ func (c *call) tools(o *wire.Object) []chat.Value {
 		e.Tools = raw
 	}
 	var out []chat.Value
-	for _, t := range o.List("tools") {
+	declared := o.List("tools")
+	o.AtMost("tools", len(declared), wire.MaxTools)
+	for _, t := range declared[:min(len(declared), wire.MaxTools)] {
 		out = append(out, tool(t))
 	}
 	if len(out) == 0 && (calls.Choice == held.Required || calls.Choice == held.Named) {

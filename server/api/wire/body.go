@@ -13,6 +13,8 @@ import (
 const (
 	MaxBody  = 64 << 20         // bytes
 	MaxDepth = 128              // objects and lists inside each other
+	MaxItems = 16384            // messages of a conversation, or items that make them
+	MaxTools = 1024             // declarations
 	bodyTime = 60 * time.Second // to send it in
 )
 

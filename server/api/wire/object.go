@@ -176,6 +176,13 @@ func (o *Object) List(name string) []*Object {
 	return out
 }
 
+// AtMost refuses a list that is longer.
+func (o *Object) AtMost(name string, n, most int) {
+	if n > most {
+		o.Fail(name, CodeInvalidValue, "%s%s has %d entries; at most %d are possible", o.prefix, name, n, most)
+	}
+}
+
 // Ordered takes a value with its keys in the client's order; nil when it is not there.
 func (o *Object) Ordered(name string) chat.Value {
 	raw := o.Raw(name)
