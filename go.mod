@@ -9,7 +9,7 @@ require (
 	github.com/daulet/tokenizers v1.22.1
 	github.com/ebitengine/purego v0.11.3
 	github.com/klauspost/compress v1.18.0
-	github.com/prometheus/client_golang v1.23.2
+	github.com/prometheus/client_golang v1.20.5
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.66.1
 	github.com/redis/go-redis/v9 v9.7.3
