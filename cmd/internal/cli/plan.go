@@ -55,7 +55,7 @@ func newPlan() *cobra.Command {
 	fs.StringVar(&f.profile, "profile", "", "the loop's `PROFILE`; else prompts grow from a tenth of the context to it")
 	fs.IntVar(&f.Turns, "turns", 0, "turns of the loop; 0 is 50")
 	marked(cmd, inAssemble, "profile", "turns")
-	fs.IntVar(&f.KVBits, "kv-bits", 0, "`4|8`: growing layers' keys and values quantized to so many bits; 0: not")
+	fs.IntVar(&f.KVBits, "kv-bits", 0, "`4|8`: growing layers' keys and values quantized to so many bits, which serve does not do yet; 0: not")
 	marked(cmd, inPlan, "kv-bits")
 	fs.IntVar(&f.Answer, "max-tokens", 0, "tokens of an answer; 0 is the profile's, or 256")
 	marked(cmd, inDecode, "max-tokens")
