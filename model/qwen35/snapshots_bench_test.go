@@ -15,6 +15,8 @@ import (
 	"reprise/mlx/mlxtest"
 	"reprise/model"
 	"reprise/model/arch"
+	"reprise/model/hub"
+	"reprise/model/synth"
 )
 
 // small is the shape of a hybrid of 27 million weights, with heads as large as Qwen3.6's.
@@ -126,11 +128,34 @@ func prefill(s *mlx.Scope, m model.Model, tokens, width, every int) (time.Durati
 	return took, nil
 }
 
+// measured is the model that snapshots are measured on: made-up weights of the config that REPRISE_CONFIG names, or the
+// small hybrid.
+func measured(s *mlx.Scope, dir string, device mlx.Device) (model.Model, error) {
+	file := os.Getenv("REPRISE_CONFIG")
+	if file == "" {
+		if err := writeSmall(s, dir); err != nil {
+			return nil, err
+		}
+		return arch.Load(s, dir, arch.Options(device))
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	config, err := hub.ParseConfig(raw)
+	if err != nil {
+		return nil, err
+	}
+	config.Path = file
+	return arch.Build(s, config, synth.Source(config, 1), arch.Options(device))
+}
+
 // BenchmarkSnapshots is what a snapshot every 256 tokens adds to a prefill of 8,192 on the best device: passes with and
 // without alternate, and the ratio of their medians less one is reported as "cost-%". Calls are as wide as the device's
 // grid: 256 tokens on the CPU device, where snapshots fall on their ends, 2,048 on a GPU, where they fall inside.
 //
 //	go test ./model/qwen35 -run '^$' -bench Snapshots -benchtime 9x
+//	REPRISE_CONFIG=qwen3.6-27b.json go test …                            with the weights of that config, made up
 func BenchmarkSnapshots(b *testing.B) {
 	const tokens, every = 8192, 256
 	device, width := mlx.BestDevice(), 256
@@ -139,11 +164,7 @@ func BenchmarkSnapshots(b *testing.B) {
 	}
 	b.Run(fmt.Sprintf("%v/calls of %d", device, width), func(b *testing.B) {
 		mlxtest.OnWorkerWith(b, device, mlx.Options{}, func(s *mlx.Scope) error {
-			dir := b.TempDir()
-			if err := writeSmall(s, dir); err != nil {
-				return err
-			}
-			m, err := arch.Load(s, dir, arch.Options(device))
+			m, err := measured(s, b.TempDir(), device)
 			if err != nil {
 				return err
 			}
