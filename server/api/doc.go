@@ -11,7 +11,8 @@
 //   - Whatever a handler does, the server stays: a panic is a 500, or a cut connection once the answer has begun.
 //   - Every error is JSON in OpenAI's shape, and every path that is not in Routes is 404: agents probe for other
 //     servers.
-//   - The log has counts, times and addresses; no prompts, no answers, no keys.
+//   - The log has counts, times and addresses; no keys, and no prompts or answers unless LogPrompts asks for them. What Record
+//     writes has both: it is for replaying.
 //
 // PARAMETERS.md is the table of every endpoint's parameters; a test of each adapter keeps it whole.
 package api

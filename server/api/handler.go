@@ -69,7 +69,7 @@ func (s *Server) survive(next http.Handler) http.Handler {
 			case p == http.ErrAbortHandler: //nolint:errorlint // a recovered value, and meant
 				panic(p)
 			}
-			s.log.Error("panic in a handler", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			s.log.Error("panic in a handler", "method", r.Method, "path", r.URL.Path, "panic", wire.Panicked(p, s.opts.LogPrompts), "stack", string(debug.Stack()))
 			if began.written {
 				panic(http.ErrAbortHandler)
 			}

@@ -93,7 +93,7 @@ func TestPanic(t *testing.T) {
 	if res, text, err := post(goodChat); err != nil || res.StatusCode != 200 {
 		t.Errorf("afterwards: %d %s %v", res.StatusCode, text, err)
 	}
-	if log := out.String(); strings.Count(log, "panic=boom") != 3 || !strings.Contains(log, "handler_test.go") {
+	if log := out.String(); strings.Count(log, "panic=\"a string, whose words may quote a request") != 3 || strings.Contains(log, "boom") || !strings.Contains(log, "handler_test.go") {
 		t.Errorf("the log has not three panics with their stacks:\n%s", log)
 	}
 }

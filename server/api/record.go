@@ -11,6 +11,7 @@ import (
 
 	"reprise/kvcache/ledger"
 	"reprise/server/api/wire"
+	"reprise/server/engine"
 )
 
 // TraceVersion is that of Trace's fields.
@@ -27,6 +28,39 @@ type Trace struct {
 	TurnID  string          `json:"turn_id,omitempty"` // of the first of several; none when the request was refused before
 	Body    json.RawMessage `json:"body"`              // null when it is no JSON
 	Row     *ledger.Row     `json:"row"`               // null without a turn
+	Answer  *Answer         `json:"answer"`            // null without a turn
+	More    []Answered      `json:"more,omitempty"`    // the further answers to the same prompt, when several were asked for
+}
+
+// Answer is what a turn generated, before an API's shape, also when it was cut off.
+type Answer struct {
+	IDs       []int32  `json:"ids"` // the end token included
+	Text      string   `json:"text"`
+	Reasoning string   `json:"reasoning,omitempty"`
+	Calls     []Called `json:"calls,omitempty"`
+}
+
+// Called is a call of a tool.
+type Called struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"` // a JSON object
+}
+
+// Answered is one turn.
+type Answered struct {
+	Row    *ledger.Row `json:"row"`
+	Answer *Answer     `json:"answer"`
+}
+
+func answered(res *engine.Result) Answered {
+	a := &Answer{IDs: res.IDs, Text: res.Text, Reasoning: res.Reasoning}
+	if a.IDs == nil {
+		a.IDs = []int32{}
+	}
+	for _, c := range res.Calls {
+		a.Calls = append(a.Calls, Called{c.Name, c.Arguments})
+	}
+	return Answered{&res.Row, a}
 }
 
 // recorded are the endpoints that run turns.
@@ -56,22 +90,25 @@ func (s *Server) record(next http.Handler) http.Handler {
 			io.Reader
 			io.Closer
 		}{io.TeeReader(r.Body, &body), r.Body}
+		ctx, turns := wire.Listen(r.Context())
 		// Also when the handler ends by a panic, which is how a connection is cut.
-		defer func() { s.trace(rec, &t, w.Header().Get(wire.TurnHeader), body.Bytes()) }()
-		next.ServeHTTP(&statusWriter{w, &t.Status}, r)
+		defer func() { s.trace(rec, &t, turns.Results(), body.Bytes()) }()
+		next.ServeHTTP(&statusWriter{w, &t.Status}, r.WithContext(ctx))
 	})
 }
 
 // trace completes a line and writes it. A file that cannot be written to costs the trace, not the service.
-func (s *Server) trace(rec *recorder, t *Trace, turn string, body []byte) {
-	t.Took, t.TurnID = float64(time.Since(t.Time).Microseconds())/1e3, turn
+func (s *Server) trace(rec *recorder, t *Trace, turns []*engine.Result, body []byte) {
+	t.Took = float64(time.Since(t.Time).Microseconds()) / 1e3
 	if json.Valid(body) {
 		t.Body = body
 	}
-	for _, row := range slices.Backward(s.engine.Ledger().Recent().Rows()) {
-		if turn != "" && row.TurnID == turn {
-			t.Row = &row
-			break
+	for i, res := range turns {
+		x := answered(res)
+		if i == 0 {
+			t.TurnID, t.Row, t.Answer = x.Row.TurnID, x.Row, x.Answer
+		} else {
+			t.More = append(t.More, x)
 		}
 	}
 	line, err := json.Marshal(t)

@@ -2,13 +2,17 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"reprise/model/chat/parse"
 	"reprise/server/api/wire/wiretest"
+	"reprise/server/engine"
 )
 
 // What is recorded is what came, with the row of its turn, and no key; only what runs turns is.
@@ -45,15 +49,47 @@ func TestRecord(t *testing.T) {
 	}
 	var body bytes.Buffer
 	_ = json.Compact(&body, lines[0].Body)
-	if x := lines[0]; x.Version != TraceVersion || x.Status != http.StatusOK || x.Row == nil || x.Row.TurnID != x.TurnID || x.TurnID == "" || !jsonEqual(body.Bytes(), []byte(chat)) {
+	if x := lines[0]; x.Version != TraceVersion || x.Status != http.StatusOK || x.Row == nil || x.Row.TurnID != x.TurnID || x.TurnID == "" || x.Answer == nil || x.Answer.Text != "Hello world" || string(bytesOf(x.Answer.IDs)) != "Hello world" || x.More != nil || !jsonEqual(body.Bytes(), []byte(chat)) {
 		t.Errorf("%+v", x)
 	}
-	if x := lines[1]; x.Status != http.StatusBadRequest || x.Row != nil || x.TurnID != "" {
+	if x := lines[1]; x.Status != http.StatusBadRequest || x.Row != nil || x.TurnID != "" || x.Answer != nil {
 		t.Errorf("%+v", x)
 	}
 	if x := lines[2]; x.Status != http.StatusBadRequest || string(x.Body) != "null" {
 		t.Errorf("%+v", x)
 	}
+}
+
+// Of several answers to one prompt each is there, with its row; so is one that was cut off.
+func TestRecordSeveralAndCut(t *testing.T) {
+	var trace bytes.Buffer
+	e := wiretest.New(nil)
+	s := newServer(t, Options{Engine: e, Record: &trace})
+	call(s.Handler(), "POST", "/v1/chat/completions", strings.Replace(goodChat, "{", `{"n": 2, `, 1))
+	e.Play = func(_ context.Context, e *wiretest.Engine, req engine.Request, _ func(engine.Event) error) (*engine.Result, error) {
+		res := e.Finish(req, "half", 2)
+		res.Reasoning, res.Calls = "why", []parse.Call{{Name: "read", Arguments: `{"path":"/x"}`}}
+		return res, errors.New("the device is gone")
+	}
+	call(s.Handler(), "POST", "/v1/messages", `{"model":"tiny","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}`)
+	several, cut, _ := strings.Cut(trace.String(), "\n")
+	var a, b Trace
+	if err := errors.Join(json.Unmarshal([]byte(several), &a), json.Unmarshal([]byte(cut), &b)); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.More) != 1 || a.Row.TurnID == a.More[0].Row.TurnID || a.More[0].Answer.Text != "Hello world" {
+		t.Errorf("%s", several)
+	}
+	if x := b.Answer; b.Status != 500 || x == nil || x.Text != "half" || x.Reasoning != "why" || len(x.Calls) != 1 || x.Calls[0] != (Called{"read", `{"path":"/x"}`}) {
+		t.Errorf("%s", cut)
+	}
+}
+
+func bytesOf(ids []int32) (out []byte) {
+	for _, id := range ids {
+		out = append(out, byte(id))
+	}
+	return out
 }
 
 func jsonEqual(a, b []byte) bool {

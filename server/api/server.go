@@ -21,16 +21,18 @@ import (
 
 // Options say where to listen and what to serve.
 type Options struct {
-	Engine    wire.Engine  // with its model loaded
-	Addr      string       // HOST:PORT; "": DefaultAddr. Port 0 takes a free one
-	APIKey    string       // that clients must show; "": none, on loopback only
-	Page      http.Handler // of GET /; nil: there is none
-	Metrics   http.Handler // of GET /metrics; nil: there is none
-	Record    io.Writer    // gets a Trace, one line of JSON, for each request that runs a turn; nil: nothing
-	Origins   []string     // web pages that may use the server: "https://host"; none: pages of its own alone
-	Profiles  bool         // /debug/pprof, on loopback only
-	OpenTurns int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
-	Logger    *slog.Logger // nil: none
+	Engine   wire.Engine  // with its model loaded
+	Addr     string       // HOST:PORT; "": DefaultAddr. Port 0 takes a free one
+	APIKey   string       // that clients must show; "": none, on loopback only
+	Page     http.Handler // of GET /; nil: there is none
+	Metrics  http.Handler // of GET /metrics; nil: there is none
+	Record   io.Writer    // gets a Trace, one line of JSON, for each request that runs a turn; nil: nothing
+	Origins  []string     // web pages that may use the server: "https://host"; none: pages of its own alone
+	Profiles bool         // /debug/pprof, on loopback only
+	// LogPrompts puts the texts of prompts and answers into the log.
+	LogPrompts bool
+	OpenTurns  int          // running and waiting; more are refused with 429. 0: DefaultOpenTurns
+	Logger     *slog.Logger // nil: none
 }
 
 // Defaults of Options.
@@ -106,7 +108,7 @@ func NewServer(opts Options) (*Server, error) {
 	if opts.Profiles {
 		own = append(own, profiles()...)
 	}
-	turns := wire.NewTurns(opts.Engine, opts.Logger, opts.OpenTurns)
+	turns := wire.NewTurns(wire.TurnOptions{Engine: opts.Engine, Log: opts.Logger, Open: opts.OpenTurns, Texts: opts.LogPrompts})
 	s.http = &http.Server{
 		Handler:           s.handler(slices.Concat(own, openai.New(turns).Routes(), anthropic.New(turns).Routes(), responses.New(turns).Routes())),
 		ReadHeaderTimeout: headerTime,

@@ -120,3 +120,12 @@ func tooLong(prompt, context int) *RequestError {
 	return &RequestError{Code: "context_length_exceeded", Param: "messages", Message: fmt.Sprintf(
 		"This model's maximum context length is %d tokens. However, your prompt has %d tokens and at least one must be left for the answer. Please shorten the prompt.", context, prompt)}
 }
+
+// PanicError is a mistake of the program's in a turn.
+type PanicError struct {
+	Turn  string
+	Value any
+	Stack string
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in turn %s: %v", e.Turn, e.Value) }

@@ -82,7 +82,7 @@ func (e *Engine) begin(req Request, emit func(Event) error) *turn {
 func (t *turn) survive(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in turn %s: %v\n%s", t.row.TurnID, p, debug.Stack())
+			err = &PanicError{Turn: t.row.TurnID, Value: p, Stack: string(debug.Stack())}
 		}
 	}()
 	return t.run(ctx)

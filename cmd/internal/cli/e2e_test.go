@@ -153,7 +153,7 @@ func TestServe(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("REPRISE_HOME", home)
 	t.Setenv("REPRISE_API_KEY", "secret")
-	ready, stop := serving(t, "--ctx", "64", "--max-output", "3")
+	ready, stop := serving(t, "--ctx", "64", "--max-output", "3", "--log-level", "debug")
 	found := regexp.MustCompile(`^ready: (http://127\.0\.0\.1:\d+) serves gemma-3-270m on the cpu device, context 64 tokens, template checkpoint$`).FindStringSubmatch(ready)
 	if found == nil {
 		t.Fatalf("the ready line is %q", ready)
@@ -176,10 +176,29 @@ func TestServe(t *testing.T) {
 	if files, err := ledger.Files(filepath.Join(home, "ledger")); err != nil || len(files) != 1 {
 		t.Errorf("ledger files %v, %v", files, err)
 	}
-	for _, secret := range []string{"secret", "river river"} {
+	for _, secret := range []string{"secret", "river river", "The capital", "the capital of"} {
 		if strings.Contains(log, secret) {
 			t.Errorf("%q is in the log", secret)
 		}
+	}
+}
+
+// With --log-prompts the log has what the model read and wrote, and still no key.
+func TestServeLogsPrompts(t *testing.T) {
+	withModel(t)
+	t.Setenv("REPRISE_HOME", t.TempDir())
+	t.Setenv("REPRISE_API_KEY", "planted-key")
+	ready, stop := serving(t, "--ctx", "64", "--max-output", "3", "--log-format", "json", "--log-prompts")
+	base := strings.Fields(strings.TrimPrefix(ready, "ready: "))[0]
+	if status, body := post(t, base+"/v1/completions", "planted-key", `{"model": "gemma-3-270m", "prompt": "The capital of France is", "temperature": 0}`); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+	_, log := stop()
+	if !strings.Contains(log, `"prompt_text":"\u003cbos\u003eThe capital of France is"`) && !strings.Contains(log, `"prompt_text":"<bos>The capital of France is"`) || !strings.Contains(log, `"answer_text":" the capital of"`) {
+		t.Errorf("the log lacks the texts:\n%s", log)
+	}
+	if strings.Contains(log, "planted-key") {
+		t.Error("the key is in the log")
 	}
 }
 

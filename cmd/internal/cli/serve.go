@@ -46,6 +46,7 @@ type serveFlags struct {
 	origins   []string
 	pprof     bool
 	logFormat string
+	logTexts  bool
 	noReuse   bool
 	logLevel  string
 
@@ -92,12 +93,13 @@ func newServe() *cobra.Command {
 	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
 	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with\nexactly the arguments JSON if given; for debugging, may be repeated")
 	marked(cmd, inDecode, "force-tool")
-	fs.StringVar(&f.record, "record", "", "add each request, as it came, and its ledger row to `FILE`, one line of JSON each; it holds the prompts")
+	fs.StringVar(&f.record, "record", "", "add each request, as it came, its answer and its ledger row to `FILE`, one line of JSON each; it holds the texts of both")
 	fs.StringArrayVar(&f.origins, "cors-origin", nil, "let web pages of `ORIGIN` (https://host) use the server; may be repeated, none without it")
 	fs.BoolVar(&f.pprof, "pprof", false, "answer GET /debug/pprof, on loopback only")
 	fs.StringVar(&f.logFormat, "log-format", "text", "`text|json`: how the log is written")
+	fs.BoolVar(&f.logTexts, "log-prompts", false, "log the texts of prompts and answers, too; without it none is ever logged")
 	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
-	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "cors-origin", "pprof", "log-format", "audit", "audit-max")
+	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "cors-origin", "pprof", "log-format", "log-prompts", "audit", "audit-max")
 	return cmd
 }
 
@@ -161,7 +163,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		return err
 	}
 	defer e.Close()
-	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log, Page: dash.Handler(), Origins: f.origins, Profiles: f.pprof}
+	serving := api.Options{Engine: e, Addr: f.addr, APIKey: key, Logger: log, Page: dash.Handler(), Origins: f.origins, Profiles: f.pprof, LogPrompts: f.logTexts}
 	if f.record != "" {
 		trace, err := os.OpenFile(f.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {

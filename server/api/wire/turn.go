@@ -3,8 +3,10 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"reprise/kvcache/ledger"
@@ -46,18 +48,23 @@ const TurnHeader = "X-Reprise-Turn"
 
 // Turns runs turns for the adapters: so many at a time, each with a line in the log.
 type Turns struct {
-	engine Engine
-	log    *slog.Logger
+	opts   TurnOptions
 	places chan struct{}
 }
 
-// NewTurns lets at most open turns run and wait; further ones are refused.
-func NewTurns(e Engine, log *slog.Logger, open int) *Turns {
-	return &Turns{engine: e, log: log, places: make(chan struct{}, open)}
+// TurnOptions say whose turns are run, and how.
+type TurnOptions struct {
+	Engine Engine
+	Log    *slog.Logger
+	Open   int  // that may run and wait; further ones are refused
+	Texts  bool // prompts and answers are logged as well
 }
 
+// NewTurns makes the places.
+func NewTurns(o TurnOptions) *Turns { return &Turns{opts: o, places: make(chan struct{}, o.Open)} }
+
 // Engine is the engine that runs them.
-func (t *Turns) Engine() Engine { return t.engine }
+func (t *Turns) Engine() Engine { return t.opts.Engine }
 
 // Enter takes a place for a turn, before its body is read: what waits costs memory. leave gives it back.
 func (t *Turns) Enter() (leave func(), err error) {
@@ -70,14 +77,15 @@ func (t *Turns) Enter() (leave func(), err error) {
 	}
 }
 
-// Run runs one turn and logs it. The log has counts and times, never a
-// text: also a refusal's message may quote one.
+// Run runs one turn, logs it, and tells who listens (see Listen). Unless texts are wanted, the log has counts and times alone:
+// also a refusal's message, or what a panic says, may quote a prompt.
 func (t *Turns) Run(ctx context.Context, req engine.Request, emit func(engine.Event) error) (*engine.Result, error) {
 	start := time.Now()
-	res, err := t.engine.Turn(ctx, req, emit)
+	res, err := t.opts.Engine.Turn(ctx, req, emit)
 	if res == nil {
 		res = &engine.Result{}
 	}
+	heard(ctx, res)
 	row := &res.Row
 	level, attrs := slog.LevelInfo, []slog.Attr{
 		slog.String("turn", req.TurnID), slog.String("session", row.SessionID), slog.String("finish", string(res.Finish)),
@@ -87,15 +95,52 @@ func (t *Turns) Run(ctx context.Context, req engine.Request, emit func(engine.Ev
 		slog.Duration("took", time.Since(start).Round(time.Millisecond)),
 	}
 	var refused *engine.RequestError
+	var panicked *engine.PanicError
 	switch {
 	case err == nil, ctx.Err() != nil:
 	case errors.As(err, &refused):
 		attrs = append(attrs, slog.String("code", refused.Code), slog.String("param", refused.Param))
+	case errors.As(err, &panicked):
+		level, attrs = slog.LevelError, append(attrs, slog.String("panic", t.opts.panicked(panicked.Value)), slog.String("stack", panicked.Stack))
 	default:
 		level, attrs = slog.LevelError, append(attrs, slog.Any("err", err))
 	}
-	t.log.LogAttrs(context.WithoutCancel(ctx), level, "turn", attrs...)
+	if t.opts.Texts {
+		attrs = append(attrs, t.texts(res, err)...)
+	}
+	t.opts.Log.LogAttrs(context.WithoutCancel(ctx), level, "turn", attrs...)
 	return res, err
+}
+
+// texts are the prompt as the model read it, and the answer.
+func (t *Turns) texts(res *engine.Result, failed error) []slog.Attr {
+	prompt, err := t.opts.Engine.Decode(res.Prompt)
+	if err != nil {
+		prompt = err.Error()
+	}
+	attrs := []slog.Attr{slog.String("prompt_text", prompt), slog.String("answer_text", res.Text)}
+	if res.Reasoning != "" {
+		attrs = append(attrs, slog.String("reasoning_text", res.Reasoning))
+	}
+	for _, c := range res.Calls {
+		attrs = append(attrs, slog.String("call_"+c.Name, c.Arguments))
+	}
+	if failed != nil {
+		attrs = append(attrs, slog.String("refusal_text", failed.Error()))
+	}
+	return attrs
+}
+
+func (o *TurnOptions) panicked(value any) string { return Panicked(value, o.Texts) }
+
+// Panicked is what the log says of a panic: the runtime's own words name types and numbers alone, any other's may quote a
+// request.
+func Panicked(value any, texts bool) string {
+	var own runtime.Error
+	if err, is := value.(error); texts || is && errors.As(err, &own) {
+		return fmt.Sprint(value)
+	}
+	return fmt.Sprintf("a %T, whose words may quote a request: --log-prompts shows them", value)
 }
 
 func count(name string, n ledger.Opt[int]) slog.Attr {

@@ -205,5 +205,12 @@ func (e *Engine) Finish(req engine.Request, text string, generated int) *engine.
 		FinishReason: ledger.Some(ledger.FinishStop),
 	}
 	row = e.ledger.Record(row)
-	return &engine.Result{Text: text, Finish: ledger.FinishStop, Row: row}
+	said := req.Prompt.Raw
+	for _, m := range req.Prompt.Messages {
+		content, _ := m.Text()
+		said += m.Role() + content
+	}
+	prompt, _ := e.Encode(said) // fails never
+	ids, _ := e.Encode(text)
+	return &engine.Result{Text: text, Finish: ledger.FinishStop, Row: row, Prompt: prompt, IDs: ids}
 }
