@@ -102,7 +102,7 @@ wanted=("$@")
   line 3.6 "models inspect's bytes are those that a load holds, part by part; the layout and its tensors are mlx-lm's" go test -count=1 -v \
     -run 'HoldWhatInspectSays|HoldsWhatInspectSays|RealConfigs|MlxLm' ./model/synth ./model/hub/layout ./model/convert
   line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
-  line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
+  line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -timeout 30m -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
   line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
   TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" clients_called
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
