@@ -112,14 +112,16 @@ func usable(p *Prompt, matched int) int {
 }
 
 // chain finds the turn that this one continues: the one with the longest common prefix, if that reaches past the first
-// user message; of raw prompts, past its whole prompt, or over this whole prompt.
+// user message; of raw prompts, past its whole prompt, or over this whole prompt. What a lower tier lent leads on where no
+// turn of this process was.
 func (f *find) chain() {
 	f.Session = f.req.Session
-	if n := f.spot.last(); n != nil {
+	for _, n := range slices.Backward(f.spot.nodes) {
+		at := min(n.end, f.Matched)
 		for i := len(n.turns) - 1; i >= 0 && f.parent == nil; i-- {
 			x := n.turns[i]
-			if first := f.req.Prompt.FirstUser; first > 0 && f.Matched >= first ||
-				first == 0 && (f.Matched >= x.prompt || f.Matched == f.Requested) {
+			if first := f.req.Prompt.FirstUser; first > 0 && at >= first ||
+				first == 0 && (at >= x.prompt || at == f.Requested) {
 				f.parent = x
 			}
 		}

@@ -19,6 +19,7 @@ type Query struct {
 	IDs   kvcache.Spelling
 	Limit int  // the furthest offset that may be restored
 	Needs bool // a state comes back at kept offsets only
+	Worth int  // tokens that a remote block must spare to be asked for; 0: worthAsking
 }
 
 // chain is the best one that a list of blocks holds.

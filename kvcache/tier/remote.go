@@ -30,9 +30,10 @@ type Remote struct {
 	waiting  int64 // bytes that wait to be stored
 	known    map[string]time.Time
 
-	jobs chan *Block
-	stop context.CancelFunc
-	done chan struct{}
+	jobs  chan *Block
+	notes chan note
+	stop  context.CancelFunc
+	done  chan struct{}
 }
 
 // RemoteOptions say which store and with what patience.
@@ -135,7 +136,7 @@ func OpenRemote(raw string, log *slog.Logger) (*Remote, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Remote{client: redis.NewClient(ro), opts: o, known: map[string]time.Time{}, jobs: make(chan *Block, 4096), stop: stop, done: make(chan struct{})}
+	r := &Remote{client: redis.NewClient(ro), opts: o, known: map[string]time.Time{}, jobs: make(chan *Block, 4096), notes: make(chan note, 4096), stop: stop, done: make(chan struct{})}
 	r.stats.Addr = ro.Addr
 	go r.run(ctx)
 	return r, nil

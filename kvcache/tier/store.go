@@ -88,6 +88,11 @@ func (r *Remote) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case n := <-r.notes:
+			r.write(ctx, n)
+			r.mu.Lock()
+			r.waiting -= int64(len(n.data))
+			r.mu.Unlock()
 		case b := <-r.jobs:
 			err := r.store(ctx, b)
 			r.mu.Lock()

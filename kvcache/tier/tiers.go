@@ -46,7 +46,11 @@ func (t *Tiers) Find(ctx context.Context, q Query, have int) Found {
 	}
 	c := q.best(lists)
 	f := Found{Entries: c.entries, To: c.to, Matched: c.matched}
-	if t.Remote == nil || q.Limit-max(c.to, have) < worthAsking {
+	least := q.Worth
+	if least == 0 {
+		least = worthAsking
+	}
+	if t.Remote == nil || q.Limit-max(c.to, have) < least {
 		return f
 	}
 	start := time.Now()

@@ -58,9 +58,30 @@ func (e *Engine) openLower(opts Options) (*lower, error) {
 			return nil, fmt.Errorf("--l2: %w", err)
 		}
 		l.tiers.Remote = remote
+		l.shareRecord()
 	}
 	l.writer = startWriter(l)
 	return l, nil
+}
+
+// shareRecord lets the processes of a shared store put each other's answers back as they were generated: without, a conversation
+// that goes on in another process would have other ids there, and hit nothing behind its first answer.
+func (l *lower) shareRecord() {
+	a, remote := &l.engine.model.assembler, l.tiers.Remote
+	if a.Record == nil {
+		a.Record = prompt.NewRecord(prompt.DefaultRecordBytes, nil)
+	}
+	name := func(k prompt.Key) string {
+		return fmt.Sprintf("%x:%x", kvcache.RootDigest(l.engine.model.Fingerprint), k)
+	}
+	a.Record.Share(func(e prompt.Entry) {
+		if raw, err := e.AppendBinary(nil); err == nil { // an answer beyond what an entry holds stays here
+			remote.Note(name(e.Key), raw)
+		}
+	}, func(k prompt.Key) (prompt.Entry, bool) {
+		e, _, err := prompt.DecodeEntry(remote.Noted(context.Background(), name(k)))
+		return e, err == nil
+	})
 }
 
 // producer names what fixes the bits of a state besides the model and its calls.
@@ -108,7 +129,7 @@ const mostTries = 3
 
 // look finds and loads what the tiers have beyond what the cache can restore. It touches no device and holds no place in the
 // queue; whatever goes wrong becomes a miss reason.
-func (l *lower) look(ctx context.Context, w kvcache.Request) *loan {
+func (l *lower) look(ctx context.Context, t *turn, w kvcache.Request) *loan {
 	if l == nil {
 		return nil
 	}
@@ -126,7 +147,11 @@ func (l *lower) look(ctx context.Context, w kvcache.Request) *loan {
 	if w.NoReuse {
 		tiers.Remote = nil
 	}
-	q := tier.Query{Model: l.model, Root: kvcache.RootDigest(w.Model), IDs: ids, Limit: len(w.Prompt.IDs) - 1, Needs: l.engine.model.forCache().Needs != ""}
+	worth, asking := worthLoading, 0
+	if t.req.PD == PDDecode {
+		worth, asking = 1, 1
+	}
+	q := tier.Query{Worth: asking, Model: l.model, Root: kvcache.RootDigest(w.Model), IDs: ids, Limit: len(w.Prompt.IDs) - 1, Needs: l.engine.model.forCache().Needs != ""}
 	for range mostTries {
 		f := tiers.Find(ctx, q, m.Hit)
 		x.reads[2].Time += f.Listing
@@ -135,7 +160,7 @@ func (l *lower) look(ctx context.Context, w kvcache.Request) *loan {
 			l.know(w, f.Matched)
 			m.Matched = f.Matched
 		}
-		if w.NoReuse || f.To-m.Hit < min(worthLoading, q.Limit) {
+		if w.NoReuse || f.To-m.Hit < min(worth, q.Limit) {
 			return x
 		}
 		if x.from, err = cache.Missing(w.Model, w.Prompt.Sequence, f.Links()); err != nil {
@@ -370,6 +395,19 @@ func (e *Engine) TierStats() TierStats {
 	}
 	s.Writer = e.lower.writer.Stats()
 	return s
+}
+
+// handOver waits until what the turn left is stored. The row of a prefill for another process says how long that took, behind
+// the last piece of the answer.
+func (t *turn) handOver(ctx context.Context) error {
+	start := time.Now()
+	if err := t.engine.Flush(ctx); err != nil {
+		return err
+	}
+	if r := t.engine.lower; t.req.PD == PDPrefill && !r.tiers.Remote.Stats().Off {
+		t.row.PDTransferMs = ledger.Ms(time.Since(start))
+	}
+	return nil
 }
 
 // Flush waits until what the turns so far left is stored. For tests, and for a prefill whose state another process awaits.

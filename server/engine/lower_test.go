@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -149,6 +150,54 @@ func TestStaticPrefixComesBackAtTheStart(t *testing.T) {
 	res := say(again, "And of Italy?")
 	if r := &res.Row; r.LookupHitTokens.Or(0) < 400 || r.L0HitTokens.Or(0) != r.LookupHitTokens.Or(0) {
 		t.Errorf("hit %d, of that %d in memory; %s", r.LookupHitTokens.Or(0), r.L0HitTokens.Or(0), r.MissReason.Or(""))
+	}
+}
+
+// One process computes a prompt, another one answers: it computes one token of the prompt, whatever little the turn adds, and both
+// say what passing the state on took.
+func TestPrefillForAnotherProcess(t *testing.T) {
+	v := valkeytest.Start(t)
+	for name, model := range map[string]string{"a hybrid": tinyHybrid(t), "gemma": ""} {
+		t.Run(name, func(t *testing.T) {
+			o := Options{Model: model, L2: v.URL("timeout=5s")}
+			first, second := openWith(t, o), openWith(t, o)
+			talk := randomIDs(rand.New(rand.NewPCG(17, 18)), 300)
+			session := ""
+			for range 3 {
+				half := func(e *auditing, part PD, n int) *Result {
+					t.Helper()
+					res, err := e.Turn(context.Background(), Request{Prompt: prompt.Input{IDs: talk}, MaxTokens: n, PD: part}, nil)
+					if err != nil || res.Row.IdentityError.Known() {
+						t.Fatalf("%s: %v, %s", part, err, res.Row.IdentityError.Or(""))
+					}
+					return res
+				}
+				a := half(first, PDPrefill, 8).Row
+				if a.GeneratedTokens.Or(0) != 1 || !(a.PDTransferMs.Or(0) > 0) || a.L2WriteBytes.Or(0) == 0 || !(a.L2StoreMs.Or(0) > 0) {
+					t.Errorf("%d generated, handed over in %v ms, %d bytes in %v ms", a.GeneratedTokens.Or(-1), a.PDTransferMs, a.L2WriteBytes.Or(0), a.L2StoreMs)
+				}
+				b := half(second, PDDecode, 4)
+				if r := &b.Row; r.LookupHitTokens.Or(0) != len(talk)-1 || r.PrefillTokens.Or(0) != 1 || r.L2HitTokens.Or(0) == 0 || !(r.L2TransferMs.Or(0) > 0) || r.PDTransferMs.Known() {
+					t.Errorf("of %d tokens %d hit, %d in L2 in %v ms; %d computed (%s)", len(talk), r.LookupHitTokens.Or(0), r.L2HitTokens.Or(0), r.L2TransferMs, r.PrefillTokens.Or(0), r.MissReason.Or(""))
+				}
+				if session == "" {
+					session = b.Row.SessionID
+				}
+				if b.Row.SessionID != session { // what was lent leads beyond where its turns were
+					t.Errorf("session %s, but the conversation was %s before", b.Row.SessionID, session)
+				}
+				talk = slices.Concat(talk, b.IDs, randomIDs(rand.New(rand.NewPCG(19, uint64(len(talk)))), 12))
+			}
+		})
+	}
+	alone := openWith(t, Options{Model: tinyHybrid(t)})
+	_, err := alone.Turn(context.Background(), Request{Prompt: prompt.Input{IDs: []int32{1, 2}}, PD: PDDecode}, nil)
+	var refused *RequestError
+	if !errors.As(err, &refused) || !strings.Contains(refused.Message, "--l2") {
+		t.Errorf("without a shared store: %v", err)
+	}
+	if res, err := alone.Turn(context.Background(), Request{Prompt: prompt.Input{IDs: []int32{1, 2}}, MaxTokens: 1, Stored: true}, nil); err != nil || res.Row.PDTransferMs.Known() {
+		t.Errorf("stored where nothing is: %v, %v", err, res.Row.PDTransferMs)
 	}
 }
 

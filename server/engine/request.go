@@ -23,7 +23,21 @@ type Request struct {
 	Stop      []string  // texts that end the answer; they are not delivered
 	NoReuse   bool      // look up and count, but compute everything
 	Held      held.Want // what the answer is held to: its form, its calls
+	Stored    bool      // the turn ends only when what it left lies in the lower tiers
+	PD        PD        // which half of a turn that two processes share this is
 }
+
+// PD is a part in a turn of which one process computes the prompt and another one decodes; they share L2.
+type PD string
+
+// The halves.
+const (
+	// PDPrefill computes the prompt, with one token nobody reads, and ends when the state lies in L2: one that can be restored
+	// before the last token of the prompt, which is computed where the answer is.
+	PDPrefill PD = "prefill"
+	// PDDecode takes what L2 has however little it spares: it was computed for this turn.
+	PDDecode PD = "decode"
+)
 
 // Event is a piece of the answer, or, with no ids, progress of the prefill.
 type Event struct {

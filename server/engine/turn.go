@@ -25,6 +25,9 @@ func (e *Engine) Turn(ctx context.Context, req Request, emit func(Event) error) 
 	t := e.begin(req, emit)
 	err := t.survive(ctx)
 	t.hold.close()
+	if err == nil && (req.Stored || req.PD == PDPrefill) {
+		err = t.handOver(ctx)
+	}
 	return t.finish(err)
 }
 
@@ -119,6 +122,9 @@ func (t *turn) assemble(ctx context.Context) error {
 		errors.As(err, &p)
 		return &RequestError{Code: "invalid_value", Param: p.Param, Message: p.Error()}
 	}
+	if l := t.engine.lower; t.req.PD != "" && (l == nil || l.tiers.Remote == nil) {
+		return &RequestError{Code: "unsupported", Param: "reprise.pd", Message: "reprise.pd hands a prompt's state to another process through a shared store, and this server has none: start it with --l2"}
+	}
 	p, err := t.model.assembler.Assemble(ctx, t.req.Prompt)
 	if err != nil {
 		return promptError(err)
@@ -133,6 +139,9 @@ func (t *turn) assemble(ctx context.Context) error {
 		if limit > 0 {
 			t.maxTokens = min(t.maxTokens, limit)
 		}
+	}
+	if t.req.PD == PDPrefill {
+		t.maxTokens = 1
 	}
 	return t.bind()
 }
@@ -163,7 +172,7 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 	t.side = t.engine.lines.side(t.req)
 	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
 	wish := t.wish()
-	t.loan = t.engine.lower.look(ctx, wish)
+	t.loan = t.engine.lower.look(ctx, t, wish)
 	for {
 		start := time.Now()
 		_, leave, err = t.engine.queue.Admit(ctx)
@@ -199,9 +208,13 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 // wish is what the turn asks of the cache.
 func (t *turn) wish() kvcache.Request {
 	p := t.prompt
+	wants := p.Wanted
+	if t.req.PD == PDPrefill {
+		wants = append(slices.Clone(wants), len(p.IDs)-1)
+	}
 	return kvcache.Request{
 		Model: t.model.Fingerprint, Turn: t.row.TurnID, Session: t.req.Session, NewSession: newID("session_"), Purpose: string(t.req.Purpose),
-		Prompt: kvcache.Prompt{Sequence: kvcache.Sequence{IDs: p.IDs}, Static: p.StaticEnd, FirstUser: p.FirstUserEnd, Wants: p.Wanted},
+		Prompt: kvcache.Prompt{Sequence: kvcache.Sequence{IDs: p.IDs}, Static: p.StaticEnd, FirstUser: p.FirstUserEnd, Wants: wants},
 		Side:   t.side,
 		Expect: t.expected(), NoReuse: t.req.NoReuse || t.engine.opts.NoReuse,
 	}

@@ -15,7 +15,7 @@
 // Invariants:
 //
 //   - The ids are a function of the input and of the record, never of what a cache holds, of what text is remembered,
-//     or of the requests between. An answer that a prompt has had is not replaced in the record.
+//     or of the requests between; processes that share a record's store (Share) make the same ids. An answer that a prompt has had is not replaced in the record.
 //   - Without an entry in the record the ids are those of the template's text, tokenized as a whole.
 //   - A rendered conversation is tokenized without adding special tokens (its template writes them out), a raw text
 //     with them, whole.

@@ -20,6 +20,11 @@ type Record struct {
 	entries map[Key]*list.Element // of *Entry
 	order   list.List             // front: used last
 	bytes   int64
+
+	// Set by Share.
+	put    func(Entry)
+	get    func(Key) (Entry, bool)
+	absent map[Key]struct{}
 }
 
 // Entry is one generated message.
@@ -51,12 +56,19 @@ func (e *Entry) bytes() int64 { return 4*int64(len(e.Head)+len(e.IDs)) + entryOv
 // Add takes an entry over, unless a better one has its key: one that was echoed, or one of the very conversation
 // where this is a loose one.
 func (r *Record) Add(e Entry) {
+	if r.add(e) && r.put != nil {
+		r.put(e)
+	}
+}
+
+// add says whether it took the entry.
+func (r *Record) add(e Entry) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if x, ok := r.entries[e.Key]; ok {
 		old := x.Value.(*Entry)
 		if old.Echoed || e.Loose && !old.Loose {
-			return
+			return false
 		}
 		r.remove(x)
 	}
@@ -68,6 +80,7 @@ func (r *Record) Add(e Entry) {
 	if r.changed != nil {
 		r.changed(e)
 	}
+	return true
 }
 
 func (r *Record) remove(x *list.Element) {
@@ -78,6 +91,7 @@ func (r *Record) remove(x *list.Element) {
 
 // Echo returns the entry of a key that a prompt has. Its slices must not be written to.
 func (r *Record) Echo(k Key) (Entry, bool) {
+	r.fetch(k)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x, ok := r.entries[k]

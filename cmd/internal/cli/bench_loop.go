@@ -27,7 +27,7 @@ import (
 type loopFlags struct {
 	engineFlags
 	loop.Options
-	url, key, out      string
+	url, key, out, l2  string
 	dry, check, asJSON bool
 }
 
@@ -36,8 +36,9 @@ func newBenchLoop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "loop [flags]",
 		Short: "The 50-turn loop: what every turn reused, recomputed, and could have reused",
-		Long: "Sends an agent's conversation turn by turn to a server on a free loopback port, or to --url, and writes turns.csv, trace.jsonl and\n" +
-			"summary.json. The ceiling is computed from the run's own token ids.",
+		Long: "Sends an agent's conversation turn by turn to a server on a free loopback port, or to --url, and writes turns.csv, trace.jsonl,\n" +
+			"summary.json and claims.txt. The ceiling is computed from the run's own token ids. The sessions restart, remote and pd start server\n" +
+			"processes of their own; for the last two, a Valkey too when --l2 names none.",
 		Example: "  reprise bench loop --profile local --turns 12 --out runs/local\n  reprise bench loop --profile kimi-k26-gb200-openclaw --dry-run",
 		Args:    exactly(0, "no argument"),
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -54,12 +55,13 @@ func newBenchLoop() *cobra.Command {
 	fs.Float64Var(&f.Scale, "scale", f.Scale, "prompts `F` times as long as the profile says")
 	fs.IntVar(&f.Turns, "turns", f.Turns, "the first `N` turns of the profile's 50")
 	fs.StringVar(&f.Layout, "layout", f.Layout, "`stable|moving|ephemeral`: the prompt only grows; documents and tool outputs change places; the last message is gone from the next prompt")
-	fs.StringVar(&f.Session, "session", f.Session, "`resumed|fresh`: one conversation, or every turn a new one")
+	fs.StringVar(&f.Session, "session", f.Session, "`resumed|fresh|restart|remote|pd`: one conversation; every turn a new one; the server is replaced behind turns 10 and 30, L1 on disk; turns\nalternate between two servers that share only L2; one server computes the prompts, another one answers")
 	fs.StringVar(&f.Assistant, "assistant", f.Assistant, "`generated|scripted`: echo the model's answers, or replay fixture answers in their place")
 	fs.StringVar(&f.Fixtures, "fixtures", "", "a `DIR` of edited texts, as `bench init` writes it; this program's when none is named")
 	marked(cmd, inAssemble, "profile", "scale", "turns", "layout", "session", "assistant", "fixtures")
 	fs.BoolVar(&f.NoReuse, "no-reuse", false, "look up and count, but compute everything")
-	marked(cmd, inPlan, "no-reuse")
+	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`, as serve --l2 has it; this loop's state should not lie there yet")
+	marked(cmd, inPlan, "no-reuse", "l2")
 	fs.IntVar(&f.MaxTokens, "max-tokens", 0, "most tokens of an answer; 0 is the profile's: 4 for local, 16 for the others")
 	marked(cmd, inDecode, "max-tokens")
 	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
@@ -81,6 +83,14 @@ func (f *loopFlags) run(c *cobra.Command) error {
 			return fmt.Errorf("%s %w", c.CommandPath(), err)
 		}
 		return &usageError{err}
+	}
+	if f.l2 != "" {
+		if err := engine.CheckL2(f.l2); err != nil {
+			return usagef("--l2: %w", err)
+		}
+	}
+	if f.Session == loop.PD && f.NoReuse {
+		return usagef("--no-reuse with --session pd: what one server computes is what the other reuses; leave one out")
 	}
 	if f.out == "" && !f.dry {
 		f.out = filepath.Join("runs", f.Profile, f.Variant())
@@ -112,7 +122,7 @@ func (f *loopFlags) report(c *cobra.Command, s *loop.Summary) error {
 		err = s.WriteText(c.OutOrStdout())
 	}
 	if err == nil && f.out != "" {
-		fmt.Fprintf(c.ErrOrStderr(), "%s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, f.out)
+		fmt.Fprintf(c.ErrOrStderr(), "%s, %s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, loop.ClaimsFile, f.out)
 	}
 	if err == nil && f.check && s.Status == "complete" && len(s.Problems) > 0 {
 		err = fmt.Errorf("--check: %s; %d problems in all, see above", s.Problems[0], len(s.Problems))
@@ -126,12 +136,20 @@ func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) 
 	switch {
 	case f.dry && (f.url != "" || f.check || own != ""):
 		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --check and the engine's flags")
+	case f.dry && f.processes():
+		return nil, usagef("--dry-run starts no servers, which --session %s is about: its prompts are those of --session resumed", f.Session)
 	case f.dry:
 		return func() {}, nil
 	case f.url == "" && f.key != "":
 		return nil, usagef("--api-key is for the server at --url: name it, or leave the key out")
+	case f.url == "" && f.processes():
+		return f.fleet(ctx, c, r)
 	case f.url == "":
 		return f.open(ctx, c, r)
+	case f.processes():
+		return nil, usagef("--session %s starts its own servers: leave out --url", f.Session)
+	case f.l2 != "":
+		return nil, usagef("--l2 with --url: the server has its own; leave it out, or leave out --url")
 	case own != "":
 		return nil, usagef("%s with --url: the server has its own; leave it out, or leave out --url", own)
 	}
@@ -181,6 +199,7 @@ func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (do
 	if err != nil {
 		return nil, err
 	}
+	opts.L2 = f.l2
 	e, err := load.Open(ctx, opts, c.ErrOrStderr())
 	if err != nil {
 		return nil, err
@@ -190,8 +209,8 @@ func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (do
 			e.Close()
 		}
 	}()
-	if most := f.Longest(); most > e.Model().Context {
-		return nil, fmt.Errorf("the longest prompt has about %s tokens and the context is %s: raise --ctx, or take a smaller --scale or fewer --turns", console.Count(most), console.Count(e.Model().Context))
+	if err := f.fits(e.Model().Context); err != nil {
+		return nil, err
 	}
 	s, err := api.NewServer(api.Options{Engine: e, Addr: "127.0.0.1:0"})
 	if err != nil {
@@ -210,6 +229,14 @@ func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (do
 		_ = s.Close(limit) // the run is over or was cut; its files say which
 		e.Close()
 	}, err
+}
+
+// fits says whether the longest prompt does.
+func (f *loopFlags) fits(context int) error {
+	if most := f.Longest(); most > context {
+		return fmt.Errorf("the longest prompt has about %s tokens and the context is %s: raise --ctx, or take a smaller --scale or fewer --turns", console.Count(most), console.Count(context))
+	}
+	return nil
 }
 
 // writable finds a folder that cannot be written before seconds are spent on loading.

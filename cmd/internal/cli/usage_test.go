@@ -69,6 +69,11 @@ func TestUsageErrors(t *testing.T) {
 		{"bench loop --dry-run --device cpu", "--dry-run"},
 		{"bench loop --url http://127.0.0.1:1 --device cpu", "--device"},
 		{"bench loop --api-key k", "--api-key"},
+		{"bench loop --url http://127.0.0.1:1 --session remote", "--session remote"},
+		{"bench loop --url http://127.0.0.1:1 --l2 redis://h", "--l2"},
+		{"bench loop --l2 carrier-pigeon", "--l2"},
+		{"bench loop --session pd --no-reuse", "--no-reuse"},
+		{"bench loop --session pd --dry-run", "--session pd"},
 		{"bench loop now", "no argument"},
 		{"bench loop --fixtures nosuch", "bench init"},
 		{"bench init", "one folder"},
@@ -114,11 +119,7 @@ func TestUsageErrors(t *testing.T) {
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"report DIR", "reprise report"},
-		{"bench loop --session remote", "--session remote"},
-		{"bench loop --session restart", "--session restart"},
-		{"bench loop --session pd", "--session pd"},
 		{"bench loop --engine vllm", "--engine vllm"},
-		{"bench loop --l2 redis://h", "--l2"},
 		{"bench loop --url http://127.0.0.1:1", "127.0.0.1:1"},
 		{"bench agents", "bench agents"},
 		{"models pull a/b", "hf download"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"reprise/cmd/internal/console"
 	"reprise/kvcache/ledger"
 )
 
@@ -17,21 +18,24 @@ const (
 	TurnsFile   = "turns.csv"    // a header and a line per turn, under the ledger's names
 	TraceFile   = "trace.jsonl"  // a Record per turn
 	SummaryFile = "summary.json" // a Summary
+	ClaimsFile  = "claims.txt"   // its claims, for people
 )
 
 // Record is a line of the trace: what was sent and computed, with the row. Package oracle reads it.
 type Record struct {
-	Turn         int        `json:"turn"`
-	Conversation string     `json:"conversation"`
-	Line         int        `json:"line_tokens_est"` // what the profile asks for; 0: it does not
-	Characters   int        `json:"characters"`
-	Markup       *int       `json:"markup_characters"` // what the template added; null: not known
-	Answer       string     `json:"answer"`
-	ClientTTFT   *float64   `json:"client_ttft_ms"` // to the first text; null: none came
-	Prompt       []int32    `json:"prompt_ids"`
-	Generated    []int32    `json:"generated_ids"`
-	Computed     int        `json:"computed_tokens"` // of prompt and generated together
-	Row          ledger.Row `json:"row"`
+	Turn         int         `json:"turn"`
+	Conversation string      `json:"conversation"`
+	Line         int         `json:"line_tokens_est"` // what the profile asks for; 0: it does not
+	Characters   int         `json:"characters"`
+	Markup       *int        `json:"markup_characters"` // what the template added; null: not known
+	Answer       string      `json:"answer"`
+	ClientTTFT   *float64    `json:"client_ttft_ms"` // to the first text; null: none came
+	Prompt       []int32     `json:"prompt_ids"`
+	Generated    []int32     `json:"generated_ids"`
+	Computed     int         `json:"computed_tokens"` // of prompt and generated together
+	Row          ledger.Row  `json:"row"`
+	Prefill      *ledger.Row `json:"prefill_row"` // of the process that computed the prompt for another; null: the same did both
+	Spans        []Span      `json:"spans"`
 }
 
 // Estimated tokens of the prompt.
@@ -87,12 +91,10 @@ func (f *files) summary(s *Summary) error {
 	if f.dir == "" {
 		return nil
 	}
-	return replace(filepath.Join(f.dir, SummaryFile), func(w io.Writer) error {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
-	})
+	if err := replace(filepath.Join(f.dir, ClaimsFile), s.writeClaims); err != nil {
+		return err
+	}
+	return replace(filepath.Join(f.dir, SummaryFile), func(w io.Writer) error { return console.WriteJSON(w, s) })
 }
 
 func (f *files) close() error {

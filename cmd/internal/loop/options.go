@@ -13,10 +13,16 @@ const (
 
 	Resumed = "resumed" // one conversation
 	Fresh   = "fresh"   // every turn a new one
+	Restart = "restart" // the server process is replaced behind turns 10 and 30
+	Remote  = "remote"  // turns alternate between two processes that share only L2
+	PD      = "pd"      // one process computes the prompts, another one answers
 
 	Generated = "generated" // the model's own answers are echoed
 	Scripted  = "scripted"  // fixture answers stand in their place
 )
+
+// Replaced are the turns behind which a restart session replaces its server.
+var Replaced = []int{10, 30}
 
 // Options say what to run.
 type Options struct {
@@ -70,7 +76,7 @@ func (o *Options) Check() error {
 		later       map[string]int
 	}{
 		{"--layout", o.Layout, []string{Stable, Moving, Ephemeral}, nil},
-		{"--session", o.Session, []string{Resumed, Fresh}, map[string]int{"restart": 9, "remote": 9, "pd": 9}},
+		{"--session", o.Session, []string{Resumed, Fresh, Restart, Remote, PD}, nil},
 		{"--assistant", o.Assistant, []string{Generated, Scripted}, nil},
 		{"--engine", o.Engine, []string{"reprise"}, map[string]int{"vllm": 10, "lmcache": 10, "llamacpp": 10, "mlx-lm": 10, "sglang": 10}},
 	} {

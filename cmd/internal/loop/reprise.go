@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -78,10 +79,17 @@ type event struct {
 
 // Turn streams one answer.
 func (s *Reprise) Turn(ctx context.Context, p *Prompt, o *Options) (*Answer, error) {
+	return s.Ask(ctx, p, o, nil)
+}
+
+// Ask streams one answer; more are fields of the request's reprise object.
+func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[string]any) (*Answer, error) {
 	start := time.Now()
+	own := map[string]any{"ledger": true, "ids": true, "reuse": !o.NoReuse}
+	maps.Copy(own, more)
 	res, err := s.send(ctx, http.MethodPost, "/v1/chat/completions", map[string]any{
 		"model": s.Model.ID, "messages": p.Messages, "tools": p.Tools, "max_tokens": o.MaxTokens, "temperature": 0,
-		"stream": true, "reprise": map[string]bool{"ledger": true, "ids": true, "reuse": !o.NoReuse},
+		"stream": true, "reprise": own,
 	})
 	if err != nil {
 		return nil, err
@@ -102,7 +110,7 @@ func (s *Reprise) Turn(ctx context.Context, p *Prompt, o *Options) (*Answer, err
 			a.Row, a.Prompt, a.Generated, a.Computed = *u.Reprise.Row, u.Reprise.IDs.Prompt, u.Reprise.IDs.Generated, u.Reprise.IDs.Computed
 		}
 	})
-	a.Text = text.String()
+	a.Text, a.Took = text.String(), time.Since(start)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", s.URL, err)

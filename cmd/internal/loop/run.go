@@ -29,7 +29,10 @@ func (r *Run) Do(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tally{opts: r.Options, facts: r.Facts, dry: r.Server == nil}
+	t := &tally{opts: r.Options, facts: r.Facts, dry: r.Server == nil, began: time.Now()}
+	if r.Facts.Conditions != nil {
+		t.begin = r.Facts.Conditions()
+	}
 	f, err := create(r.Out)
 	if err != nil {
 		return nil, err
@@ -78,7 +81,7 @@ func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, err
 	if err != nil {
 		return nil, err
 	}
-	record.Answer, record.Row = a.Text, a.Row
+	record.Answer, record.Row, record.Prefill = a.Text, a.Row, a.Prefill
 	record.Prompt, record.Generated, record.Computed = a.Prompt, a.Generated, a.Computed
 	if a.FirstToken > 0 {
 		ms := float64(a.FirstToken.Microseconds()) / 1e3
@@ -88,6 +91,7 @@ func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, err
 		n := runes(r.Facts.Decode(a.Prompt)) - p.Characters
 		record.Markup = &n
 	}
+	record.Spans = spansOf(record)
 	return record, nil
 }
 

@@ -17,7 +17,9 @@ type Server interface {
 type Answer struct {
 	Text       string
 	FirstToken time.Duration // from the request to the first piece of text, as the client saw it; 0: none came
+	Took       time.Duration // from the request to the end of the answer, as the client saw it
 	Row        ledger.Row
+	Prefill    *ledger.Row // of the process that computed the prompt for the one that answered; nil: the same did both
 	// The ids, where the server shows them; without them there is no ceiling.
 	Prompt, Generated []int32
 	Computed          int

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"reprise/cmd/internal/version"
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint/machine"
 )
@@ -13,6 +14,8 @@ type Facts struct {
 	Machine      *machine.Machine
 	// Decode makes text of ids, so that the template's markup can be counted; nil: it is not.
 	Decode func(ids []int32) string
+	// Conditions reads the power source and the thermal state; nil: they are not known.
+	Conditions func() machine.Conditions
 }
 
 // Recipe is the six fields that every run carries.
@@ -31,18 +34,26 @@ type Summary struct {
 	Why        string   `json:"why,omitempty"` // it is incomplete
 	Mimic      bool     `json:"observability_mimic"`
 	Recipe     Recipe   `json:"recipe"`
-	DoNotClaim []string `json:"do_not_claim"`
+	Claims     []Claim  `json:"claims"`       // of the article, whether this run supports each
+	DoNotClaim []string `json:"do_not_claim"` // whatever it shows
 
 	Options   Options                    `json:"options"`
 	Changes   []Change                   `json:"phase_that_a_setting_changes"`
-	Machine   *machine.Machine           `json:"machine"` // null: not known
-	Turns     int                        `json:"turns"`   // done
+	Machine   *machine.Machine           `json:"machine"`  // null: not known
+	Versions  version.Info               `json:"versions"` // of this program
+	Started   string                     `json:"started"`  // UTC
+	Seconds   float64                    `json:"seconds"`  // of the turns so far, with what lies between them
+	Begin     machine.Conditions         `json:"conditions_at_start"`
+	End       machine.Conditions         `json:"conditions_at_end"`
+	Turns     int                        `json:"turns"` // done
 	Sizes     Sizes                      `json:"prompt_sizes"`
 	Tokens    Tokens                     `json:"tokens"`
 	Reuse     Reuse                      `json:"reuse"`
 	Phases    []Phase                    `json:"phases"`
 	TTFT      TTFT                       `json:"ttft"`
 	Peaks     Peaks                      `json:"peaks"`
+	Tiers     []Tier                     `json:"tiers"`
+	Handover  *Handover                  `json:"pd"` // null: prompts are computed where answers are
 	Potential Potential                  `json:"could_still_save"`
 	Evidence  map[string]ledger.Evidence `json:"evidence"` // of row fields that are not plainly measured
 	Problems  []string                   `json:"problems"` // what does not hold; empty when all does
@@ -116,8 +127,41 @@ type TTFT struct {
 
 // Peaks are the largest over the turns. They count different things and are never mixed.
 type Peaks struct {
+	MLX       *int64        `json:"mlx_peak_bytes"` // of one process
+	Footprint *int64        `json:"footprint_peak_bytes"`
+	Processes []ProcessPeak `json:"by_process"`
+}
+
+// ProcessPeak are the peaks of one of the processes that served the run.
+type ProcessPeak struct {
+	Worker    string `json:"worker"`
+	Turns     int    `json:"turns"`
 	MLX       *int64 `json:"mlx_peak_bytes"`
 	Footprint *int64 `json:"footprint_peak_bytes"`
+}
+
+// Tier is what one tier gave and took, summed over the turns. Null: it did not say, or is not there.
+type Tier struct {
+	Tier       string   `json:"tier"` // l0, l1, l2
+	Hit        Sum      `json:"hit_tokens"`
+	ReadBytes  *int64   `json:"read_bytes"`
+	ReadMs     *float64 `json:"read_ms"`
+	WriteBytes *int64   `json:"write_bytes"`
+	WriteMs    *float64 `json:"write_ms"`
+}
+
+// Handover is what a process that computes prompts for another one did, and what passing them on took.
+type Handover struct {
+	Prefill    Sum      `json:"prefill_tokens"`    // computed by the process that computes prompts
+	Hit        Sum      `json:"lookup_hit_tokens"` // not computed again there
+	OfCeiling  *float64 `json:"hit_of_ceiling"`    // of that process
+	PrefillMs  *float64 `json:"prefill_ms"`
+	Transfer   *float64 `json:"transfer_median_ms"` // of pd_transfer_ms
+	Stored     *float64 `json:"store_median_ms"`    // its part on the side of the process that stores
+	Fetched    *float64 `json:"fetch_median_ms"`    // and of the one that fetches
+	WriteBytes *int64   `json:"write_bytes"`
+	ReadBytes  *int64   `json:"read_bytes"`
+	Note       string   `json:"note"`
 }
 
 // Potential is what was paid for again, by what would save it, as parts of all prompt tokens.

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"time"
 
 	"reprise/cmd/internal/loop/oracle"
+	"reprise/cmd/internal/version"
 	"reprise/kvcache/ledger"
+	"reprise/kvcache/ledger/footprint/machine"
 )
 
 // tally follows a run and sums it up.
@@ -19,6 +22,8 @@ type tally struct {
 	blind    bool // some turn came without ids
 	cuts     int
 	dry      bool
+	began    time.Time
+	begin    machine.Conditions
 }
 
 // add takes a finished turn.
@@ -40,18 +45,26 @@ func (r *Record) turn() *oracle.Turn {
 		}
 		return nil
 	}
-	return &oracle.Turn{
-		Turn: r.Turn, Conversation: r.Conversation, Prompt: r.Prompt, Generated: r.Generated, Computed: r.Computed,
-		Row: oracle.Claim{TurnID: r.Row.TurnID, Prompt: pointer(r.Row.PromptTokens), Matched: pointer(r.Row.MatchedTokens),
-			Hit: pointer(r.Row.LookupHitTokens), Displaced: pointer(r.Row.DisplacedTokens), MissReason: string(r.Row.MissReason.Or(""))},
+	claim := func(row *ledger.Row) oracle.Claim {
+		return oracle.Claim{TurnID: row.TurnID, Prompt: pointer(row.PromptTokens), Matched: pointer(row.MatchedTokens), Worker: row.Worker,
+			Hit: pointer(row.LookupHitTokens), Displaced: pointer(row.DisplacedTokens), MissReason: string(row.MissReason.Or(""))}
 	}
+	t := &oracle.Turn{Turn: r.Turn, Conversation: r.Conversation, Prompt: r.Prompt, Generated: r.Generated, Computed: r.Computed, Row: claim(&r.Row)}
+	if r.Prefill != nil {
+		first := claim(r.Prefill)
+		t.Prefill = &first
+	}
+	return t
 }
 
 // summary is the run so far.
 func (t *tally) summary(why string) *Summary {
-	s := &Summary{Status: "complete", Why: why, Mimic: t.dry || len(t.records) == 0, Options: t.opts, Changes: changes, Machine: t.facts.Machine, Turns: len(t.records)}
+	s := &Summary{Status: "complete", Why: why, Mimic: t.dry || len(t.records) == 0, Options: t.opts, Changes: changes, Machine: t.facts.Machine, Turns: len(t.records),
+		Versions: version.Read(), Started: t.began.UTC().Format(time.RFC3339), Seconds: time.Since(t.began).Round(time.Millisecond).Seconds(), Begin: t.begin}
 	if why != "" {
 		s.Status = "incomplete"
+	} else if t.facts.Conditions != nil {
+		s.End = t.facts.Conditions()
 	}
 	t.recipe(s)
 	s.Sizes = t.sizes()
@@ -59,10 +72,8 @@ func (t *tally) summary(why string) *Summary {
 	s.Reuse = t.reuse(s.Tokens)
 	s.Phases = t.phases(s.Tokens)
 	s.TTFT = t.ttft()
-	s.Peaks = Peaks{
-		MLX:       largest(t.records, func(r *ledger.Row) ledger.Opt[int64] { return r.MLXPeakBytes }),
-		Footprint: largest(t.records, func(r *ledger.Row) ledger.Opt[int64] { return r.FootprintPeakBytes }),
-	}
+	s.Peaks = t.peaks()
+	s.Tiers, s.Handover = t.tiers(s.Tokens), t.handover()
 	s.Potential = t.potential(s.Tokens)
 	s.Evidence = map[string]ledger.Evidence{}
 	for i := range t.records {
@@ -70,6 +81,7 @@ func (t *tally) summary(why string) *Summary {
 			s.Evidence[field] = e
 		}
 	}
+	s.Claims = t.claims(s)
 	s.Problems = t.problems(s)
 	return s
 }

@@ -32,6 +32,7 @@ func (s *Summary) WriteText(out io.Writer) error {
 			percent(s.Reuse.OfCeiling), percent(s.Reuse.RepeatedShare))
 		row("first token", "with reuse %s (%d turns), without %s (%d turns), medians", millis(s.TTFT.Hit), s.TTFT.HitTurns, millis(s.TTFT.Miss), s.TTFT.MissTurns)
 		row("peaks", "MLX active %s, process footprint %s", bytesOf(s.Peaks.MLX), bytesOf(s.Peaks.Footprint))
+		s.writePlaces(row)
 		for _, p := range s.Phases {
 			row(p.Phase, "%s (%s)", millis(p.Ms), p.Note)
 		}
@@ -49,6 +50,24 @@ func (s *Summary) WriteText(out io.Writer) error {
 		row("PROBLEM", "%s", p)
 	}
 	return w.Flush()
+}
+
+// writePlaces prints what each process and each tier did, where there is more than one.
+func (s *Summary) writePlaces(row func(name, format string, args ...any)) {
+	for _, of := range s.Peaks.Processes {
+		if len(s.Peaks.Processes) > 1 {
+			row("", "%s (%d turns): MLX active %s, process footprint %s", of.Worker, of.Turns, bytesOf(of.MLX), bytesOf(of.Footprint))
+		}
+	}
+	for _, x := range s.Tiers[1:] {
+		if x.ReadMs != nil || x.WriteMs != nil {
+			row(x.Tier, "%s tokens hit; %s read in %s, %s written in %s", count(x.Hit), bytesOf(x.ReadBytes), millis(x.ReadMs), bytesOf(x.WriteBytes), millis(x.WriteMs))
+		}
+	}
+	if h := s.Handover; h != nil {
+		row("handed over", "in %s a turn (median; %s stored, %s fetched); the prompts' process computed %s tokens and reused %s, %s of its ceiling", millis(h.Transfer),
+			millis(h.Stored), millis(h.Fetched), count(h.Prefill), count(h.Hit), percent(h.OfCeiling))
+	}
 }
 
 func (z *Sizes) text() string {

@@ -30,4 +30,7 @@
 //   - usage carries reprise.row, the turn's ledger row, when the request asks for it; and reprise.ids, for measuring
 //     and debugging, when it has "reprise": {"ids": true}: prompt and generated ids, and how many of both together
 //     entered the model. "reprise": {"reuse": false} computes the whole prompt, whatever is held.
+//     "stored": true ends the answer only when the turn's state lies in the lower tiers. "pd": "prefill" computes a prompt for
+//     another process that shares L2, and ends when it can be fetched (pd_transfer_ms says how long that took behind the
+//     prefill); "pd": "decode" there fetches it, however little that spares.
 package openai

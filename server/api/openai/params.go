@@ -215,6 +215,12 @@ func (c *call) extension(o *wire.Object, h http.Header) {
 	if reuse, ok := own.Bool("reuse"); ok {
 		c.NoReuse = !reuse
 	}
+	c.Stored, _ = own.Bool("stored")
+	if half, ok := own.String("pd"); ok {
+		if c.PD = engine.PD(half); c.PD != engine.PDPrefill && c.PD != engine.PDDecode {
+			own.Fail("pd", wire.CodeInvalidValue, "pd must be prefill or decode")
+		}
+	}
 	own.Unknown()
 }
 

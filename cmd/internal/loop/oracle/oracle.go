@@ -5,28 +5,35 @@ import "fmt"
 // run is how many ids in a row make a displaced run.
 const run = 32
 
-// ghost is how finely a cache remembers what it evicted, in ids: a match that ends there may be this much short.
+// ghost is how finely a cache remembers what it evicted, and how finely processes tell each other of what they hold, in ids: a
+// match that ends there may be this much short.
 const ghost = 64
 
 // Verdict is what was possible at one turn, and what is wrong with its row.
 type Verdict struct {
 	Prompt    int      `json:"prompt_tokens"`
 	Matched   int      `json:"matched_tokens"`
+	Own       int      `json:"own_tokens"`     // of matched, what the process that is asked held itself
 	Ceiling   int      `json:"ceiling_tokens"` // matched, at most prompt − 1
 	Displaced int      `json:"displaced_tokens"`
 	Problems  []string `json:"problems,omitempty"`
+	Prefill   *Verdict `json:"prefill,omitempty"` // of the process that computed the prompt before; nil: the same did both
 }
 
 // Oracle follows a run. The zero value knows nothing; turns are added in the order in which they happened.
 type Oracle struct {
 	held     []sequence
-	sessions map[string]windows
+	sessions map[talk]windows
 }
 
 type sequence struct {
-	ids          []int32
-	conversation string
+	ids []int32
+	talk
 }
+
+// talk is a conversation as one process knows it. What another one computed is the same state, but a process searches for
+// displaced text only in what went through it.
+type talk struct{ conversation, worker string }
 
 // window is 32 ids in a row. Go compares map keys whole: nothing here rests on a hash.
 type window [run]int32
@@ -35,12 +42,25 @@ type windows map[window]struct{}
 
 // Add judges a turn by what was held before it, and then holds what it leaves behind.
 func (o *Oracle) Add(t *Turn) Verdict {
+	if t.Prefill == nil {
+		return o.add(t)
+	}
+	first := o.add(&Turn{Turn: t.Turn, Conversation: t.Conversation, Static: t.Static, Prompt: t.Prompt, Computed: len(t.Prompt), Row: *t.Prefill})
+	v := o.add(t)
+	v.Prefill = &first
+	return v
+}
+
+func (o *Oracle) add(t *Turn) Verdict {
 	v := Verdict{Prompt: len(t.Prompt)}
 	own := 0 // the longest common prefix within the conversation
 	for _, s := range o.held {
 		n := common(s.ids, t.Prompt)
 		v.Matched = max(v.Matched, n)
-		if s.conversation == t.Conversation {
+		if s.worker == t.Row.Worker {
+			v.Own = max(v.Own, n)
+		}
+		if s.talk == t.talk() {
 			own = max(own, n)
 		}
 	}
@@ -59,14 +79,14 @@ func (o *Oracle) Add(t *Turn) Verdict {
 // windows that reach beyond it are new.
 func (o *Oracle) hold(t *Turn, own int) {
 	ids := t.held()
-	o.held = append(o.held, sequence{ids, t.Conversation})
+	o.held = append(o.held, sequence{ids, t.talk()})
 	if o.sessions == nil {
-		o.sessions = map[string]windows{}
+		o.sessions = map[talk]windows{}
 	}
-	set := o.sessions[t.Conversation]
+	set := o.sessions[t.talk()]
 	if set == nil {
 		set = windows{}
-		o.sessions[t.Conversation] = set
+		o.sessions[t.talk()] = set
 	}
 	for i := max(0, own-run+1); i+run <= len(ids); i++ {
 		set[window(ids[i:i+run])] = struct{}{}
@@ -84,7 +104,7 @@ func (o *Oracle) displaced(t *Turn, from, matched int) int {
 		case i < matched:
 			found = o.elsewhere(t, i)
 		default:
-			_, found = o.sessions[t.Conversation][window(w)]
+			_, found = o.sessions[t.talk()][window(w)]
 			found = found || i+run <= t.Static && o.elsewhere(t, i)
 		}
 		if found {
@@ -100,7 +120,7 @@ func (o *Oracle) displaced(t *Turn, from, matched int) int {
 func (o *Oracle) elsewhere(t *Turn, i int) bool {
 	w := t.Prompt[i : i+run]
 	for _, s := range o.held {
-		if s.conversation != t.Conversation && i+run > t.Static {
+		if s.worker != t.Row.Worker || s.conversation != t.Conversation && i+run > t.Static {
 			continue
 		}
 		prefix := common(s.ids, t.Prompt)
@@ -131,10 +151,10 @@ func (v *Verdict) judge(t *Turn) []string {
 		say("matched_tokens is null")
 	case *r.Matched > v.Matched:
 		say("matched_tokens %d > %d, the longest prefix held (was the server's cache empty when the run began?)", *r.Matched, v.Matched)
-	case *r.Matched < v.Matched && r.MissReason != "evicted":
-		say("matched_tokens %d, the longest prefix held is %d", *r.Matched, v.Matched)
+	case *r.Matched < v.Own && r.MissReason != "evicted":
+		say("matched_tokens %d, the longest prefix held is %d", *r.Matched, v.Own)
 	case *r.Matched <= v.Matched-ghost:
-		say("matched_tokens %d, evicted, is %d or more short of %d", *r.Matched, ghost, v.Matched)
+		say("matched_tokens %d, evicted or another process's, is %d or more short of %d", *r.Matched, ghost, v.Matched)
 	}
 	switch {
 	case r.Hit == nil:

@@ -23,6 +23,8 @@ type Turn struct {
 	// Static is the length of system text and tools in ids, 0 when it is not known.
 	Static int   `json:"static_tokens,omitempty"`
 	Row    Claim `json:"row"`
+	// Prefill is the row of the process that computed the same prompt for the one that answered; nil: the same did both.
+	Prefill *Claim `json:"prefill_row"`
 }
 
 // Claim is what a row says about the cache, under the ledger's names. Null is nil.
@@ -33,7 +35,10 @@ type Claim struct {
 	Hit        *int   `json:"lookup_hit_tokens"`
 	Displaced  *int   `json:"displaced_tokens"`
 	MissReason string `json:"miss_reason"`
+	Worker     string `json:"worker"`
 }
+
+func (t *Turn) talk() talk { return talk{t.Conversation, t.Row.Worker} }
 
 // held is the sequence that the turn leaves behind.
 func (t *Turn) held() []int32 {
