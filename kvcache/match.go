@@ -125,6 +125,9 @@ func (f *find) chain() {
 				f.parent = x
 			}
 		}
+		if len(n.turns) > 0 {
+			break // others have less in common
+		}
 	}
 	if f.parent != nil {
 		f.Parent = f.parent.id
