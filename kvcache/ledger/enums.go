@@ -1,5 +1,7 @@
 package ledger
 
+import "strings"
+
 // Purpose says on whose behalf a turn ran. Only PurposeTurn is somebody's prefill.
 type Purpose string
 
@@ -26,14 +28,21 @@ const (
 	Sampled   Evidence = "sampled"   // seen at intervals; what lies between may differ
 	Derived   Evidence = "derived"   // computed from measured fields
 	Estimated Evidence = "estimated" // a rule of thumb
+	Client    Evidence = "client"    // by the clock of who asked, not of who answered
 )
+
+// counterPrefix begins the evidence of a field that another make of server counted.
+const counterPrefix = "counter "
+
+// Counter is the evidence of a field that another make of server counted, under the name that it has there.
+func Counter(name string) Evidence { return Evidence(counterPrefix + name) }
 
 func (e Evidence) valid() bool {
 	switch e {
-	case Sampled, Derived, Estimated:
+	case Sampled, Derived, Estimated, Client:
 		return true
 	}
-	return false
+	return len(e) > len(counterPrefix) && strings.HasPrefix(string(e), counterPrefix)
 }
 
 // LimitedBy names what kept the hit from being longer.

@@ -8,12 +8,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"reprise/cmd/internal/console"
+	"reprise/cmd/internal/engines"
 	"reprise/cmd/internal/load"
 	"reprise/cmd/internal/loop"
 	"reprise/cmd/internal/version"
@@ -28,8 +30,12 @@ type loopFlags struct {
 	engineFlags
 	loop.Options
 	url, key, out, l2  string
+	lmcache            string
 	dry, check, asJSON bool
 }
+
+// engineNames are what --engine may say.
+var engineNames = append([]string{loop.Ours}, engines.Names...)
 
 func newBenchLoop() *cobra.Command {
 	f := loopFlags{Options: loop.Defaults()}
@@ -38,10 +44,12 @@ func newBenchLoop() *cobra.Command {
 		Short: "The 50-turn loop: what every turn reused, recomputed, and could have reused",
 		Long: "Sends an agent's conversation turn by turn to a server on a free loopback port, or to --url, and writes turns.csv, trace.jsonl,\n" +
 			"summary.json and claims.txt. The ceiling is computed from the run's own token ids. The sessions restart, remote and pd start server\n" +
-			"processes of their own; for the last two, a Valkey too when --l2 names none.",
-		Example: "  reprise bench loop --profile local --turns 12 --out runs/local\n  reprise bench loop --profile kimi-k26-gb200-openclaw --dry-run",
-		Args:    exactly(0, "no argument"),
-		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
+			"processes of their own; for the last two, a Valkey too when --l2 names none. With --engine the server is another make's: the columns\n" +
+			"hold what it counts itself, each one's evidence names the counter, and what it does not expose stays null.",
+		Example: "  reprise bench loop --profile local --turns 12 --out runs/local\n  reprise bench loop --profile kimi-k26-gb200-openclaw --dry-run\n" +
+			"  reprise bench loop --assistant scripted --engine llamacpp --url http://127.0.0.1:8080",
+		Args: exactly(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
 	f.addModel(cmd)
 	f.add(cmd)
@@ -66,8 +74,9 @@ func newBenchLoop() *cobra.Command {
 	marked(cmd, inDecode, "max-tokens")
 	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
 	fs.StringVar(&f.key, "api-key", "", "the `KEY` for --url; $"+keyVariable+" when not given")
-	fs.StringVar(&f.Engine, "engine", f.Engine, "whose counters fill the columns: `reprise`")
-	marked(cmd, inServer, "url", "api-key", "engine")
+	fs.StringVar(&f.Engine, "engine", f.Engine, "whose server --url is and whose counters fill the columns: `"+strings.Join(engineNames, "|")+"`")
+	fs.StringVar(&f.lmcache, "lmcache-url", "", "LMCache MP's HTTP server at `URL`, for --engine lmcache: its metrics say from which tier tokens came")
+	marked(cmd, inServer, "url", "api-key", "engine", "lmcache-url")
 	fs.StringVar(&f.out, "out", "", "the run's `DIR`; runs/PROFILE/VARIANT when not given (a dry run then writes nothing)")
 	fs.BoolVar(&f.dry, "dry-run", false, "make the prompts and their sizes only; no model runs")
 	fs.BoolVar(&f.check, "check", false, "fail when the run breaks an identity, the oracle disagrees, a size is off, or reuse stays below 99 % of the ceiling")
@@ -78,10 +87,6 @@ func newBenchLoop() *cobra.Command {
 
 func (f *loopFlags) run(c *cobra.Command) error {
 	if err := f.Check(); err != nil {
-		var later *loop.LaterError
-		if errors.As(err, &later) {
-			return fmt.Errorf("%s %w", c.CommandPath(), err)
-		}
 		return &usageError{err}
 	}
 	if f.l2 != "" {
@@ -91,6 +96,9 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	}
 	if f.Session == loop.PD && f.NoReuse {
 		return usagef("--no-reuse with --session pd: what one server computes is what the other reuses; leave one out")
+	}
+	if !slices.Contains(engineNames, f.Engine) {
+		return usagef("--engine %s: must be one of %v", f.Engine, engineNames)
 	}
 	if f.out == "" && !f.dry {
 		f.out = filepath.Join("runs", f.Profile, f.Variant())
@@ -134,6 +142,12 @@ func (f *loopFlags) report(c *cobra.Command, s *loop.Summary) error {
 func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
 	own := f.ofTheEngine(c)
 	switch {
+	case f.url == "" && f.Engine != loop.Ours:
+		return nil, usagef("--engine %s: name its server with --url", f.Engine)
+	case f.lmcache != "" && f.Engine != engines.LMCache:
+		return nil, usagef("--lmcache-url is for --engine lmcache: leave it out, or say so")
+	case f.lmcache == "" && f.Engine == engines.LMCache:
+		return nil, usagef("--engine lmcache: name LMCache MP's HTTP server with --lmcache-url; its metrics say from which tier tokens came")
 	case f.dry && (f.url != "" || f.check || own != ""):
 		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --check and the engine's flags")
 	case f.dry && f.processes():
@@ -157,17 +171,33 @@ func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) 
 	if key == "" {
 		key = os.Getenv(keyVariable)
 	}
-	s, err := loop.Dial(ctx, f.url, key)
-	if err != nil {
+	if err := f.dial(ctx, key, r); err != nil {
 		return nil, err
 	}
-	r.Server, r.Facts = s, loop.Facts{Model: s.Model.ID, Runtime: "reprise's server at " + s.URL}
-	if here(s.URL) {
+	if here(f.url) {
 		if m, err := machine.Read(); err == nil {
 			r.Facts.Machine = &m
 		}
 	}
 	return func() {}, nil
+}
+
+// dial reaches the server at --url.
+func (f *loopFlags) dial(ctx context.Context, key string, r *loop.Run) error {
+	if f.Engine == loop.Ours {
+		s, err := loop.Dial(ctx, f.url, key)
+		if err != nil {
+			return err
+		}
+		r.Server, r.Facts = s, loop.Facts{Model: s.Model.ID, Runtime: "reprise's server at " + s.URL}
+		return nil
+	}
+	e, err := engines.Dial(ctx, engines.Config{Engine: f.Engine, URL: f.url, Key: key, LMCache: f.lmcache})
+	if err != nil {
+		return err
+	}
+	r.Server, r.Facts = e, loop.Facts{Model: e.Model, Runtime: e.Runtime()}
+	return nil
 }
 
 // ofTheEngine is a flag that was given and means the engine in this process, "" when none was.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -110,6 +111,72 @@ func TestBenchLoopRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "bench", "loop", "--device", "cpu", "--out", filepath.Join(file, "x")).refused(t, exitError, "--out "+file)
+}
+
+// Another engine's server, which says no more than mlx-lm's: what it counts is in the files under its name, the rest is
+// null, and nothing is missing.
+func TestBenchLoopOtherEngine(t *testing.T) {
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/models" {
+			fmt.Fprint(w, `{"data":[{"id":"theirs"}]}`)
+			return
+		}
+		asked++
+		fmt.Fprint(w, "data: {\"id\":\"x\",\"choices\":[{\"delta\":{\"content\":\"well\"},\"finish_reason\":\"length\"}]}\n\n")
+		fmt.Fprintf(w, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":%d}}}\n\ndata: [DONE]\n\n",
+			100*asked, 100*(asked-1)+1)
+	}))
+	defer s.Close()
+	dir := t.TempDir()
+	r := command(t, "bench", "loop", "--engine", "mlx-lm", "--url", s.URL, "--assistant", "scripted", "--turns", "3", "--out", dir, "--check", "--json")
+	if r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	var summary struct {
+		Mimic  bool `json:"observability_mimic"`
+		Recipe struct{ Model, Runtime string }
+		Tokens map[string]*int
+		Reuse  struct {
+			Ceiling *int `json:"ceiling_tokens"`
+		}
+		Evidence map[string]string
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &summary); err != nil {
+		t.Fatal(err)
+	}
+	if summary.Mimic || summary.Recipe.Model != "theirs" || !strings.Contains(summary.Recipe.Runtime, "mlx-lm's server at "+s.URL) || summary.Reuse.Ceiling != nil {
+		t.Errorf("%+v", summary)
+	}
+	for name, want := range map[string]int{"prompt_tokens": 600, "lookup_hit_tokens": 303, "l0_hit_tokens": 303, "prefill_tokens": 297} {
+		if n := summary.Tokens[name]; n == nil || *n != want {
+			t.Errorf("%s: %v, not %d", name, n, want)
+		}
+	}
+	for _, name := range []string{"l1_hit_tokens", "l2_hit_tokens", "matched_tokens", "recompute_tokens"} {
+		if n := summary.Tokens[name]; n != nil {
+			t.Errorf("%s is %d, and it was not counted", name, *n)
+		}
+	}
+	if e := summary.Evidence["l0_hit_tokens"]; e != "counter usage.prompt_tokens_details.cached_tokens" {
+		t.Errorf("evidence of l0_hit_tokens: %q", e)
+	}
+}
+
+func TestBenchLoopEngineFlags(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--engine", "abacus", "--url", "http://127.0.0.1:1"}, "[reprise vllm lmcache llamacpp mlx-lm sglang]"},
+		{[]string{"--engine", "vllm"}, "--url"},
+		{[]string{"--engine", "lmcache", "--url", "http://127.0.0.1:1"}, "--lmcache-url"},
+		{[]string{"--engine", "vllm", "--url", "http://127.0.0.1:1", "--lmcache-url", "http://127.0.0.1:2"}, "--lmcache-url"},
+		{[]string{"--engine", "vllm", "--url", "http://127.0.0.1:1", "--no-reuse"}, "--no-reuse"},
+		{[]string{"--engine", "vllm", "--url", "http://127.0.0.1:1", "--device", "cpu"}, "--device"},
+	} {
+		command(t, append([]string{"bench", "loop", "--out", t.TempDir()}, tt.args...)...).refused(t, exitUsage, tt.says)
+	}
 }
 
 // A server of another make is refused by name.

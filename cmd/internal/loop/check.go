@@ -37,7 +37,7 @@ func (t *tally) problems(s *Summary) []string {
 			}
 		}
 	}
-	if t.blind {
+	if t.blind && t.opts.Engine == Ours { // others do not show theirs
 		say("some turns came without ids: no ceiling")
 	}
 	for _, v := range t.verdicts {

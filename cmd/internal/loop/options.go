@@ -17,6 +17,8 @@ const (
 	Remote  = "remote"  // turns alternate between two processes that share only L2
 	PD      = "pd"      // one process computes the prompts, another one answers
 
+	Ours = "reprise" // the engine whose rows come with ids; every other fills them from its own counters
+
 	Generated = "generated" // the model's own answers are echoed
 	Scripted  = "scripted"  // fixture answers stand in their place
 )
@@ -33,24 +35,14 @@ type Options struct {
 	Assistant string  `json:"assistant"`
 	MaxTokens int     `json:"max_tokens"` // of an answer; 0: the profile's
 	NoReuse   bool    `json:"no_reuse"`
-	Scale     float64 `json:"scale"` // of the profile's line
-	Engine    string  `json:"engine"`
+	Scale     float64 `json:"scale"`              // of the profile's line
+	Engine    string  `json:"engine"`             // whose counters fill the rows; the Server knows which there are
 	Fixtures  string  `json:"fixtures,omitempty"` // a folder of edited texts; "": this program's
 }
 
 // Defaults are the options of a run that nobody changed.
 func Defaults() Options {
-	return Options{Profile: "local", Turns: turns, Layout: Stable, Session: Resumed, Assistant: Generated, Scale: 1, Engine: "reprise"}
-}
-
-// LaterError is a wish that comes with another issue.
-type LaterError struct {
-	What  string
-	Issue int
-}
-
-func (e *LaterError) Error() string {
-	return fmt.Sprintf("%s is not built yet: it comes with issue %d", e.What, e.Issue)
+	return Options{Profile: "local", Turns: turns, Layout: Stable, Session: Resumed, Assistant: Generated, Scale: 1, Engine: Ours}
 }
 
 // Check says what is wrong with the options, in the words of the flags, and fills in what the profile decides.
@@ -73,19 +65,17 @@ func (o *Options) Check() error {
 	for _, x := range []struct {
 		flag, value string
 		known       []string
-		later       map[string]int
 	}{
-		{"--layout", o.Layout, []string{Stable, Moving, Ephemeral}, nil},
-		{"--session", o.Session, []string{Resumed, Fresh, Restart, Remote, PD}, nil},
-		{"--assistant", o.Assistant, []string{Generated, Scripted}, nil},
-		{"--engine", o.Engine, []string{"reprise"}, map[string]int{"vllm": 10, "lmcache": 10, "llamacpp": 10, "mlx-lm": 10, "sglang": 10}},
+		{"--layout", o.Layout, []string{Stable, Moving, Ephemeral}},
+		{"--session", o.Session, []string{Resumed, Fresh, Restart, Remote, PD}},
+		{"--assistant", o.Assistant, []string{Generated, Scripted}},
 	} {
-		if issue, ok := x.later[x.value]; ok {
-			return &LaterError{x.flag + " " + x.value, issue}
-		}
 		if !slices.Contains(x.known, x.value) {
 			return fmt.Errorf("%s %s: must be one of %v", x.flag, x.value, x.known)
 		}
+	}
+	if o.Engine != Ours && o.NoReuse {
+		return fmt.Errorf("--no-reuse with --engine %s: only reprise can be asked to compute everything; switch the prefix cache off where that server is started", o.Engine)
 	}
 	_, err = newBuilder(*o) // a scale that leaves no room is known here
 	return err
@@ -103,7 +93,7 @@ func (o *Options) Longest() int {
 	return p.line(o.Turns, o.Scale)
 }
 
-// Variant names the run among those of its profile: "stable-resumed-no-reuse".
+// Variant names the run among those of its profile: "stable-resumed-no-reuse", "stable-resumed-scripted-vllm".
 func (o *Options) Variant() string {
 	name := o.Layout + "-" + o.Session
 	if o.Assistant != Generated {
@@ -111,6 +101,9 @@ func (o *Options) Variant() string {
 	}
 	if o.NoReuse {
 		name += "-no-reuse"
+	}
+	if o.Engine != Ours {
+		name += "-" + o.Engine
 	}
 	return name
 }

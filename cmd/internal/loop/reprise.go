@@ -51,7 +51,7 @@ func Dial(ctx context.Context, url, key string) (*Reprise, error) {
 	s.Model = list.Data[0]
 	switch {
 	case s.Model.OwnedBy != "reprise":
-		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): %w", s.URL, s.Model.OwnedBy, &LaterError{"reading other engines' counters (--engine)", 10})
+		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): say with --engine whose it is", s.URL, s.Model.OwnedBy)
 	case s.Model.Template == nil:
 		return nil, fmt.Errorf("the model %s has no chat template, and the loop is a conversation: serve it with --chat-template", s.Model.ID)
 	}

@@ -114,6 +114,14 @@ func cancelled(err error) error {
 	return err
 }
 
+// inWords is a number of tokens in words.
+func inWords(n ledger.Opt[int]) string {
+	if n, ok := n.Get(); ok {
+		return console.Count(n)
+	}
+	return "an unknown number"
+}
+
 // told is a turn in one line.
 func told(r *Record, of int) string {
 	row := &r.Row
@@ -122,8 +130,12 @@ func told(r *Record, of int) string {
 	if !ok {
 		return text
 	}
-	text += fmt.Sprintf(", %s counted: %s reused, %s recomputed, %s new", console.Count(n), console.Count(row.LookupHitTokens.Or(0)),
-		console.Count(row.RecomputeTokens.Or(0)), console.Count(row.NewTokens.Or(0)))
+	text += fmt.Sprintf(", %s counted: %s reused", console.Count(n), inWords(row.LookupHitTokens))
+	if row.NewTokens.Known() {
+		text += fmt.Sprintf(", %s recomputed, %s new", inWords(row.RecomputeTokens), inWords(row.NewTokens))
+	} else { // another engine does not tell what it had before
+		text += fmt.Sprintf(", %s computed", inWords(row.PrefillTokens))
+	}
 	if d, ok := row.DisplacedTokens.Get(); ok {
 		text += fmt.Sprintf(" (%s displaced)", console.Count(d))
 	}
