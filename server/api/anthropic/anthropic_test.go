@@ -148,12 +148,12 @@ func TestTaken(t *testing.T) {
 	e := wiretest.New(nil)
 	status, got := post(t, e, "/v1/messages", `{"temperature":0.5,"top_p":0.5,"top_k":3,"tools":[{"name":"f"}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},
 		"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high","format":{"type":"json_schema","schema":{"type":"object"}}},
-		"service_tier":"auto","reprise":{"ledger":true,"ids":true,"reuse":false},`+ask+"}")
+		"service_tier":"auto","reprise":{"ledger":true,"ids":true,"reuse":false,"stored":true,"pd":"decode"},`+ask+"}")
 	if status != 200 {
 		t.Fatalf("%d %s", status, got)
 	}
 	r := e.Requests()[0]
-	if r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || !r.NoReuse || r.Prompt.Thinking == nil || !*r.Prompt.Thinking || r.Prompt.Extra == nil {
+	if r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || !r.NoReuse || !r.Stored || r.PD != engine.PDDecode || r.Prompt.Thinking == nil || !*r.Prompt.Thinking || r.Prompt.Extra == nil {
 		t.Errorf("%+v", r)
 	}
 	if want := (held.Calls{Choice: held.Named, Name: "f", One: true}); !reflect.DeepEqual(r.Held.Calls, want) || r.Held.Format == nil || r.Held.Param != "output_config.format" {
@@ -190,10 +190,33 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestCountTokens takes what makes a prompt, and refuses by name what it does not know.
 func TestCountTokens(t *testing.T) {
-	status, got := post(t, wiretest.New(nil), "/v1/messages/count_tokens", `{"model":"tiny","system":"s","messages":[{"role":"user","content":"x"}]}`)
-	if status != 200 || strings.TrimSpace(got) != `{"input_tokens":20}` {
-		t.Errorf("%d %s", status, got)
+	const path, start = "/v1/messages/count_tokens", `{"model":"tiny","system":"s","messages":[{"role":"user","content":"x"}]`
+	for more, want := range map[string]string{
+		``: "", `,"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true}`: "",
+		`,"thinking":{"type":"enabled","budget_tokens":9,"display":"summarized"}`:        "",
+		`,"output_config":{"effort":"high","format":{"type":"json_schema","schema":{}}}`: "",
+		`,"mcp_servers":[]`:                     "",
+		`,"mcp_servers":[{}]`:                   "mcp_servers",
+		`,"container":"c"`:                      "container",
+		`,"context_management":{}`:              "context_management",
+		`,"inference_geo":"us"`:                 "inference_geo",
+		`,"max_tokens":1`:                       "max_tokens",
+		`,"tool_choice":{"type":"any"}`:         "tool_choice",
+		`,"output_config":{"effort":"endless"}`: "effort",
+		`,"thinking":{"type":"sometimes"}`:      "thinking",
+	} {
+		status, got := post(t, wiretest.New(nil), path, start+more+"}")
+		if want == "" && (status != 200 || strings.TrimSpace(got) != `{"input_tokens":20}`) || want != "" && (status != 400 || !strings.Contains(got, want)) {
+			t.Errorf("%s: %d %s", more, status, got)
+		}
+	}
+	for _, name := range []string{"model", "messages"} { // "system" is no must
+		body := strings.Replace(start+"}", `"`+name+`"`, `"x`+name+`"`, 1)
+		if status, got := post(t, wiretest.New(nil), path, body); status != 400 || !strings.Contains(got, name) {
+			t.Errorf("without %s: %d %s", name, status, got)
+		}
 	}
 }
 

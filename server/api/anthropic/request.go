@@ -29,7 +29,7 @@ func take(o *wire.Object, h http.Header, m *engine.Model) (*call, error) {
 	c.Stop = stops(o)
 	c.Session = wire.Session(o, h, "", "")
 	c.own = wire.TakeExtension(o, h)
-	c.NoReuse = c.own.NoReuse
+	c.own.Give(&c.Request)
 	o.Object("metadata") // user_id: for abuse reports
 	o.String("service_tier")
 	conversation(o, m, &c.Request)
@@ -54,7 +54,7 @@ func stops(o *wire.Object) []string {
 
 // conversation takes what both endpoints know, and refuses the rest.
 func conversation(o *wire.Object, m *engine.Model, req *engine.Request) {
-	wire.Model(o, m)
+	wire.Model(o, m.Name)
 	in := &req.Prompt
 	in.Messages = system(o)
 	turns := o.List("messages")
@@ -94,7 +94,7 @@ func thinking(o *wire.Object, req *engine.Request) {
 	if effort, ok := out.String("effort"); ok {
 		wire.Effort(out, "effort", effort, req)
 	}
-	req.Held.Format, req.Held.Param = wire.Format(out, "format"), "output_config.format"
+	req.Held.Format, req.Held.Param = wire.Format(out, "format", wire.FormatShape{}), "output_config.format"
 	out.Unknown()
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"reprise/kvcache/ledger"
 	"reprise/server/api/wire"
 	"reprise/server/engine"
 )
@@ -76,7 +75,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, c *call, f format, 
 			err = s.Send(f.ending(h, &reason))
 		}
 	}
-	if err == nil && (c.usage || c.ledger || c.ids) {
+	if err == nil && (c.usage || c.own.Ledger || c.own.IDs) {
 		err = s.Send(f.usage(h, u))
 	}
 	if err == nil {
@@ -98,23 +97,11 @@ type usage struct {
 	Completion int           `json:"completion_tokens"` // what was generated, the end token included
 	Total      int           `json:"total_tokens"`
 	Details    promptDetails `json:"prompt_tokens_details"`
-	Reprise    *extension    `json:"reprise,omitempty"`
+	Reprise    *wire.Said    `json:"reprise,omitempty"`
 }
 
 type promptDetails struct {
 	Cached int `json:"cached_tokens"` // not computed again
-}
-
-// extension is reprise's own addition, on request.
-type extension struct {
-	Row *ledger.Row   `json:"row,omitempty"`
-	IDs *extensionIDs `json:"ids,omitempty"`
-}
-
-type extensionIDs struct {
-	Prompt    []int32 `json:"prompt"`
-	Generated []int32 `json:"generated"`
-	Computed  int     `json:"computed"` // of both together, what entered the model
 }
 
 // and adds the usage of another answer to the same prompt, which counts once, as it was for the first; so do its row and ids.
@@ -131,14 +118,6 @@ func newUsage(res *engine.Result, c *call) *usage {
 	row := &res.Row
 	u := &usage{Prompt: row.PromptTokens.Or(0), Completion: row.GeneratedTokens.Or(0), Details: promptDetails{row.LookupHitTokens.Or(0)}}
 	u.Total = u.Prompt + u.Completion
-	if c.ledger || c.ids {
-		u.Reprise = &extension{}
-	}
-	if c.ledger {
-		u.Reprise.Row = &res.Row
-	}
-	if c.ids {
-		u.Reprise.IDs = &extensionIDs{Prompt: res.Prompt, Generated: res.IDs, Computed: res.Computed}
-	}
+	u.Reprise = c.own.Of(res)
 	return u
 }

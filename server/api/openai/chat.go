@@ -116,7 +116,7 @@ func (c *call) thinking(o *wire.Object) {
 		return
 	}
 	if !slices.Contains(efforts, effort) {
-		o.Fail("reasoning_effort", wire.CodeInvalidValue, "reasoning_effort is %s; it must be one of %v", quoted(effort), efforts)
+		o.Fail("reasoning_effort", wire.CodeInvalidValue, "reasoning_effort is %s; it must be one of %v", wire.Quoted(effort), efforts)
 		return
 	}
 	// Some templates read the word; for those that know only on and off, "none" is off.

@@ -5,7 +5,6 @@ import (
 	"reprise/model/chat/held"
 	"reprise/model/chat/jinja"
 	"reprise/model/sample"
-	"reprise/model/sample/grammar"
 	"reprise/server/api/wire"
 )
 
@@ -56,13 +55,13 @@ func (c *call) choice(o *wire.Object) {
 		case "required":
 			calls.Choice = held.Required
 		default:
-			o.Fail("tool_choice", wire.CodeInvalidValue, `tool_choice is %s; it can be "auto", "none", "required", or an object that names a function`, quoted(word))
+			o.Fail("tool_choice", wire.CodeInvalidValue, `tool_choice is %s; it can be "auto", "none", "required", or an object that names a function`, wire.Quoted(word))
 		}
 		return
 	}
 	named := o.Object("tool_choice")
 	if kind, _ := named.String("type"); kind != "function" {
-		named.Fail("type", wire.CodeUnsupported, `tool_choice.type is %s; the one type supported is "function"`, quoted(kind))
+		named.Fail("type", wire.CodeUnsupported, `tool_choice.type is %s; the one type supported is "function"`, wire.Quoted(kind))
 		return
 	}
 	fn := named.Object("function")
@@ -77,61 +76,6 @@ func (c *call) choice(o *wire.Object) {
 	fn.Unknown()
 	named.Unknown()
 	calls.Choice, calls.Name = held.Named, name
-}
-
-// form takes response_format.
-func (c *call) form(o *wire.Object) {
-	f := o.Object("response_format")
-	if f == nil {
-		return
-	}
-	source := func(kind grammar.Kind, name, what string) {
-		if text, ok := f.String(name); ok {
-			c.Held.Format = &grammar.Spec{Kind: kind, Source: text}
-		} else {
-			f.Missing(name, what)
-		}
-	}
-	kind, _ := f.String("type")
-	switch kind {
-	case "text":
-	case "json_object":
-		c.Held.Format = held.AnyObject()
-	case "json_schema":
-		if s := f.Object("json_schema"); s != nil {
-			c.schema(s)
-		} else {
-			f.Missing("json_schema", "an object with the schema")
-		}
-	case "regex":
-		source(grammar.Regex, "regex", "the regular expression that the answer matches as a whole")
-	case "grammar":
-		source(grammar.Lark, "grammar", "a grammar in llguidance's Lark syntax, whose rule start is the answer")
-	default:
-		f.Fail("type", wire.CodeUnsupported, `response_format.type is %s; it can be "text", "json_object", "json_schema", "regex" or "grammar"`, quoted(kind))
-	}
-	f.Unknown()
-	if c.Held.Format != nil {
-		c.Held.Param = "response_format"
-	}
-}
-
-// schema takes json_schema, which is always strict.
-func (c *call) schema(s *wire.Object) {
-	s.String("name")
-	s.String("description")
-	s.Bool("strict")
-	raw := s.Raw("schema")
-	if raw == nil {
-		s.Missing("schema", "the JSON schema of the answer")
-		return
-	}
-	format, err := held.Schema(raw)
-	if err != nil {
-		s.Fail("schema", wire.CodeInvalidType, "response_format.json_schema.schema: %v", err)
-	}
-	c.Held.Format = format
-	s.Unknown()
 }
 
 // odds takes a chat's logprobs and top_logprobs.

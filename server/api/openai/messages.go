@@ -142,7 +142,7 @@ func isText(v chat.Value) bool {
 func shown(v chat.Value) string {
 	switch v := v.(type) {
 	case string:
-		return quoted(v)
+		return wire.Quoted(v)
 	case nil:
 		return "not there"
 	default:

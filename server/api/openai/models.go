@@ -60,21 +60,30 @@ func (a *API) listModels(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) getModel(w http.ResponseWriter, r *http.Request) error {
-	if err := a.target().known(r.PathValue("id")); err != nil {
+	if err := wire.Known(r.PathValue("id"), a.model().Name); err != nil {
 		return err
 	}
 	return wire.WriteJSON(w, http.StatusOK, a.entry())
 }
 
-// known says whether the request's model is the loaded one.
-func (t Target) known(name string) error {
-	if name != t.Name {
-		return &wire.Error{Status: http.StatusNotFound, Code: wire.CodeNoModel, Param: "model",
-			Message: "the model " + quoted(name) + " is not loaded; this server has " + quoted(t.Name)}
+// embeddings are what no model here computes. What is wrong with the request besides is said first.
+func (a *API) embeddings(w http.ResponseWriter, r *http.Request) error {
+	o, err := wire.ReadObject(w, r)
+	if err != nil {
+		return err
 	}
-	return nil
+	return toEmbed(o, a.model().Name)
 }
 
-func (a *API) embeddings(http.ResponseWriter, *http.Request) error {
-	return wire.BadRequest("model", wire.CodeUnsupported, "the model %s cannot compute embeddings", quoted(a.model().Name))
+func toEmbed(o *wire.Object, loaded string) error {
+	wire.Model(o, loaded)
+	if o.Raw("input") == nil {
+		o.Missing("input", "the text to embed")
+	}
+	o.Count("dimensions")
+	o.String("encoding_format")
+	o.String("user")
+	o.Unknown()
+	o.Fail("model", wire.CodeUnsupported, "the model %s cannot compute embeddings", wire.Quoted(loaded))
+	return o.Err()
 }

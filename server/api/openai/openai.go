@@ -2,7 +2,6 @@ package openai
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"reprise/server/api/wire"
@@ -32,12 +31,3 @@ func (a *API) Routes() []wire.Route {
 }
 
 func (a *API) model() *engine.Model { return a.turns.Engine().Model() }
-
-// quoted is name for a message, cut to a length that an error can carry.
-func quoted(name string) string {
-	const most = 200
-	if len(name) > most {
-		name = name[:most] + "…"
-	}
-	return strconv.Quote(name)
-}

@@ -2,7 +2,6 @@ package openai
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 
@@ -18,8 +17,7 @@ type call struct {
 	choices int // answers to the same prompt, one after the other
 	stream  bool
 	usage   bool // a stream ends with usage
-	ledger  bool // usage carries the row
-	ids     bool // usage carries the ids
+	own     wire.Extension
 }
 
 // Target is the model that requests are made for.
@@ -55,11 +53,7 @@ func Parse(body []byte, t Target) (engine.Request, error) {
 // common takes the fields that both endpoints know. The caller takes its own before it refuses the unknown ones.
 func common(o *wire.Object, h http.Header, t Target) *call {
 	c := &call{choices: choices(o)}
-	if name, ok := o.String("model"); ok {
-		o.Add(t.known(name))
-	} else if !t.Implied {
-		o.Missing("model", "GET /v1/models lists what there is")
-	}
+	t.known(o)
 	c.stream, _ = o.Bool("stream")
 	if opts := o.Object("stream_options"); opts != nil {
 		c.usage, _ = opts.Bool("include_usage")
@@ -68,42 +62,40 @@ func common(o *wire.Object, h http.Header, t Target) *call {
 	}
 	c.Params = sampling(o, t.Defaults)
 	c.Stop = stops(o)
-	c.form(o)
-	c.Session = session(o, h)
-	c.extension(o, h)
+	if c.Held.Format = wire.Format(o, "response_format", wire.FormatShape{Nested: true, Grammars: true}); c.Held.Format != nil {
+		c.Held.Param = "response_format"
+	}
+	key, _ := o.String("prompt_cache_key")
+	c.Session = wire.Session(o, h, key, "prompt_cache_key")
+	c.own = wire.TakeExtension(o, h)
+	c.own.Give(&c.Request)
 	refuse(o)
 	accept(o)
 	return c
 }
 
-// sampling reads the parameters over the checkpoint's defaults, and over OpenAI's. Ranges are the sampler's business.
+// known takes the model, which some requests need not name.
+func (t Target) known(o *wire.Object) {
+	if !t.Implied || o.Raw("model") != nil {
+		wire.Model(o, t.Name)
+	} else {
+		o.String("model")
+	}
+}
+
+// sampling reads what all APIs have and what OpenAI's has beside it. Ranges are the sampler's business.
 func sampling(o *wire.Object, d hub.Generation) sample.Params {
-	number := func(name string, fallback *float64, otherwise float64) float64 {
+	number := func(name string, otherwise float64) float64 {
 		if v, ok := o.Number(name); ok {
 			return v
 		}
-		if fallback != nil {
-			return *fallback
-		}
 		return otherwise
 	}
-	p := sample.Params{
-		Temperature: number("temperature", d.Temperature, 1),
-		TopP:        number("top_p", d.TopP, 1),
-		MinP:        number("min_p", d.MinP, 0),
-	}
-	if d.TopK != nil {
-		p.TopK = *d.TopK
-	}
-	if k, ok := o.Int("top_k"); ok {
-		if k < 0 || k > 1<<31-1 {
-			o.Fail("top_k", wire.CodeInvalidValue, "top_k is %d; it must be 0 (off) or a number of tokens", k)
-		}
-		p.TopK = int(k)
-	}
-	p.Repetition = number("repetition_penalty", nil, 1)
-	p.Presence = number("presence_penalty", nil, 0)
-	p.Frequency = number("frequency_penalty", nil, 0)
+	p := wire.Sampling(o, d)
+	p.MinP = number("min_p", p.MinP)
+	p.Repetition = number("repetition_penalty", 1)
+	p.Presence = number("presence_penalty", 0)
+	p.Frequency = number("frequency_penalty", 0)
 	p.Bias = bias(o)
 	if p.Repetition == 0 {
 		o.Fail("repetition_penalty", wire.CodeInvalidValue, "repetition_penalty is 0; 1 leaves the logits as they are")
@@ -111,10 +103,6 @@ func sampling(o *wire.Object, d hub.Generation) sample.Params {
 	if p.Repetition == 1 {
 		p.Repetition = 0 // off
 	}
-	if p.TopP == 0 {
-		p.TopP, p.Temperature = 1, 0
-	}
-	p.Seed = rand.Uint64()
 	if seed, ok := o.Int("seed"); ok {
 		p.Seed = uint64(seed) // negative ones are seeds as well
 	}
@@ -151,12 +139,12 @@ func bias(o *wire.Object) map[int32]float64 {
 	for name, value := range fields {
 		id, err := strconv.ParseInt(name, 10, 32)
 		if err != nil {
-			o.Fail("logit_bias", wire.CodeInvalidValue, "logit_bias has the key %s; its keys are ids of tokens", quoted(name))
+			o.Fail("logit_bias", wire.CodeInvalidValue, "logit_bias has the key %s; its keys are ids of tokens", wire.Quoted(name))
 			return nil
 		}
 		var b float64
 		if json.Unmarshal(value, &b) != nil {
-			o.Fail("logit_bias", wire.CodeInvalidType, "logit_bias[%s] must be a number", quoted(name))
+			o.Fail("logit_bias", wire.CodeInvalidType, "logit_bias[%s] must be a number", wire.Quoted(name))
 			return nil
 		}
 		if out == nil {
@@ -180,48 +168,6 @@ func stops(o *wire.Object) []string {
 		}
 	}
 	return list
-}
-
-// session is the client's name for its conversation.
-func session(o *wire.Object, h http.Header) string {
-	const most = 256
-	name, from := h.Get("X-Session-Id"), "X-Session-Id"
-	if key, ok := o.String("prompt_cache_key"); ok && name == "" {
-		name, from = key, "prompt_cache_key"
-	}
-	if len(name) > most {
-		o.Fail(from, wire.CodeInvalidValue, "%s is longer than %d bytes", from, most)
-	}
-	return name
-}
-
-// extension reads reprise's own object and header.
-func (c *call) extension(o *wire.Object, h http.Header) {
-	const header = "X-Reprise-Ledger"
-	if v := h.Get(header); v != "" {
-		var err error
-		if c.ledger, err = strconv.ParseBool(v); err != nil {
-			o.Add(wire.BadRequest(header, wire.CodeInvalidValue, "%s must be 1 or 0, not %s", header, quoted(v)))
-		}
-	}
-	own := o.Object("reprise")
-	if own == nil {
-		return
-	}
-	if on, ok := own.Bool("ledger"); ok {
-		c.ledger = on
-	}
-	c.ids, _ = own.Bool("ids")
-	if reuse, ok := own.Bool("reuse"); ok {
-		c.NoReuse = !reuse
-	}
-	c.Stored, _ = own.Bool("stored")
-	if half, ok := own.String("pd"); ok {
-		if c.PD = engine.PD(half); c.PD != engine.PDPrefill && c.PD != engine.PDDecode {
-			own.Fail("pd", wire.CodeInvalidValue, "pd must be prefill or decode")
-		}
-	}
-	own.Unknown()
 }
 
 // refuse lets the fields pass whose effect does not exist here only with the value that means no effect.

@@ -75,9 +75,8 @@ func (a *API) detokenize(w http.ResponseWriter, r *http.Request) error {
 }
 
 func toDetokenize(o *wire.Object, t Target) (ids []int32, err error) {
-	if name, ok := o.String("model"); ok {
-		o.Add(t.known(name))
-	}
+	t.Implied = true
+	t.known(o)
 	if raw := o.Raw("tokens"); raw == nil {
 		o.Missing("tokens", "a list of token ids")
 	} else if list, ok := tokenIDs(raw); ok {

@@ -41,7 +41,7 @@ type echo struct {
 
 // take takes a whole request.
 func take(o *wire.Object, h http.Header, m *engine.Model, k *kept) (*call, error) {
-	wire.Model(o, m)
+	wire.Model(o, m.Name)
 	c := &call{Request: engine.Request{Params: wire.Sampling(o, m.Config.Generation)}, store: true}
 	c.stream, _ = o.Bool("stream")
 	if opts := o.Object("stream_options"); opts != nil {
@@ -57,7 +57,7 @@ func take(o *wire.Object, h http.Header, m *engine.Model, k *kept) (*call, error
 	key, _ := o.String("prompt_cache_key")
 	c.Session = wire.Session(o, h, key, "prompt_cache_key")
 	c.own = wire.TakeExtension(o, h)
-	c.NoReuse = c.own.NoReuse
+	c.own.Give(&c.Request)
 	c.conversation(o, k)
 	c.Prompt.Tools = c.tools(o)
 	c.reasoning(o)
@@ -119,7 +119,7 @@ func (c *call) text(o *wire.Object) {
 	if t == nil {
 		return
 	}
-	c.Held.Format, c.Held.Param = wire.Format(t, "format"), "text.format"
+	c.Held.Format, c.Held.Param = wire.Format(t, "format", wire.FormatShape{}), "text.format"
 	t.Only("verbosity", "medium", "templates have no place for it; leave it out")
 	t.Unknown()
 }

@@ -173,13 +173,13 @@ func TestTaken(t *testing.T) {
 	status, got := post(server(t, e), `{"model":"tiny","input":"x","stream_options":{"include_obfuscation":false},"max_output_tokens":9,"temperature":0.5,"top_p":0.5,"top_k":3,
 		"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true}],"tool_choice":{"type":"function","name":"f"},"parallel_tool_calls":false,
 		"reasoning":{"effort":"none","summary":"auto","generate_summary":null},"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}},"verbosity":"medium"},
-		"include":["reasoning.encrypted_content"],"prompt_cache_key":"k","reprise":{"ledger":true,"ids":true,"reuse":false},"metadata":{"a":"b"},
+		"include":["reasoning.encrypted_content"],"prompt_cache_key":"k","reprise":{"ledger":true,"ids":true,"reuse":false,"stored":true,"pd":"decode"},"metadata":{"a":"b"},
 		"user":"u","safety_identifier":"s","service_tier":"auto","prompt_cache_retention":"24h"}`)
 	if status != 200 {
 		t.Fatalf("%d %s", status, got)
 	}
 	r := e.Requests()[0]
-	if r.MaxTokens != 9 || r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || r.Session != "k" || !r.NoReuse || r.Prompt.Thinking == nil || *r.Prompt.Thinking {
+	if r.MaxTokens != 9 || r.Temperature != 0.5 || r.TopP != 0.5 || r.TopK != 3 || r.Session != "k" || !r.NoReuse || !r.Stored || r.PD != engine.PDDecode || r.Prompt.Thinking == nil || *r.Prompt.Thinking {
 		t.Errorf("%+v", r)
 	}
 	if want := (held.Calls{Choice: held.Named, Name: "f", One: true}); !reflect.DeepEqual(r.Held.Calls, want) || r.Held.Format == nil || r.Held.Param != "text.format" {

@@ -14,16 +14,30 @@ import (
 )
 
 // Model takes the request's model, which must be the loaded one.
-func Model(o *Object, m *engine.Model) {
-	name, ok := o.String("model")
-	switch {
-	case !ok:
+func Model(o *Object, loaded string) {
+	if name, ok := o.String("model"); ok {
+		o.Add(Known(name, loaded))
+	} else {
 		o.Missing("model", "GET /v1/models lists what there is")
-	case name != m.Name:
-		const most = 200
-		o.Add(&Error{Status: http.StatusNotFound, Code: CodeNoModel, Param: "model",
-			Message: "the model " + strconv.Quote(name[:min(len(name), most)]) + " is not loaded; this server has " + strconv.Quote(m.Name)})
 	}
+}
+
+// Known is the error of a model that is not the loaded one.
+func Known(name, loaded string) error {
+	if name == loaded {
+		return nil
+	}
+	return &Error{Status: http.StatusNotFound, Code: CodeNoModel, Param: "model",
+		Message: "the model " + Quoted(name) + " is not loaded; this server has " + Quoted(loaded)}
+}
+
+// Quoted is a client's word for a message, cut to a length that an error can carry.
+func Quoted(name string) string {
+	const most = 200
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return strconv.Quote(name)
 }
 
 // Sampling takes temperature, top_p and top_k over the checkpoint's defaults, and over temperature 1. Ranges are the
@@ -92,6 +106,13 @@ type Extension struct {
 	Ledger  bool // usage carries the row
 	IDs     bool // usage carries the ids
 	NoReuse bool // look up and count, but compute everything
+	Stored  bool // see engine.Request
+	PD      engine.PD
+}
+
+// Give hands a turn what it is to do.
+func (x Extension) Give(req *engine.Request) {
+	req.NoReuse, req.Stored, req.PD = x.NoReuse, x.Stored, x.PD
 }
 
 // TakeExtension reads reprise's own object and header.
@@ -101,7 +122,7 @@ func TakeExtension(o *Object, h http.Header) Extension {
 	if v := h.Get(header); v != "" {
 		var err error
 		if x.Ledger, err = strconv.ParseBool(v); err != nil {
-			o.Add(BadRequest(header, CodeInvalidValue, "%s must be 1 or 0", header))
+			o.Add(BadRequest(header, CodeInvalidValue, "%s must be 1 or 0, not %s", header, Quoted(v)))
 		}
 	}
 	own := o.Object("reprise")
@@ -114,6 +135,12 @@ func TakeExtension(o *Object, h http.Header) Extension {
 	x.IDs, _ = own.Bool("ids")
 	if reuse, ok := own.Bool("reuse"); ok {
 		x.NoReuse = !reuse
+	}
+	x.Stored, _ = own.Bool("stored")
+	if half, ok := own.String("pd"); ok {
+		if x.PD = engine.PD(half); x.PD != engine.PDPrefill && x.PD != engine.PDDecode {
+			own.Fail("pd", CodeInvalidValue, "pd must be prefill or decode")
+		}
 	}
 	own.Unknown()
 	return x
