@@ -118,8 +118,8 @@ func TestBenchLoopRefusals(t *testing.T) {
 func TestBenchLoopOtherEngine(t *testing.T) {
 	asked := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/v1/models" {
-			fmt.Fprint(w, `{"data":[{"id":"theirs"}]}`)
+		if r.URL.Path == "/health" { // its /v1/models lists what was downloaded, not what is served
+			fmt.Fprint(w, `{"status":"ok"}`)
 			return
 		}
 		asked++
@@ -145,7 +145,7 @@ func TestBenchLoopOtherEngine(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &summary); err != nil {
 		t.Fatal(err)
 	}
-	if summary.Mimic || summary.Recipe.Model != "theirs" || !strings.Contains(summary.Recipe.Runtime, "mlx-lm's server at "+s.URL) || summary.Reuse.Ceiling != nil {
+	if summary.Mimic || summary.Recipe.Model != "default_model" || !strings.Contains(summary.Recipe.Runtime, "mlx-lm's server at "+s.URL) || summary.Reuse.Ceiling != nil {
 		t.Errorf("%+v", summary)
 	}
 	for name, want := range map[string]int{"prompt_tokens": 600, "lookup_hit_tokens": 303, "l0_hit_tokens": 303, "prefill_tokens": 297} {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,20 +45,32 @@ func Dial(ctx context.Context, c Config) (*Engine, error) {
 	}
 	c.URL, c.LMCache = base(c.URL), base(c.LMCache)
 	e := &Engine{Config: c, kind: k, settling: settleMost}
+	if err := e.find(ctx); err != nil {
+		return nil, err
+	}
+	e.Version = k.version(func(path string, into any) error { return get(ctx, c.URL+path, c.Key, into) })
+	return e, e.probe(ctx)
+}
+
+// find asks for the model's name, where that is the name of what is served.
+func (e *Engine) find(ctx context.Context) error {
+	if e.kind.model != "" {
+		e.Model = e.kind.model
+		return get(ctx, e.URL+"/health", e.Key, &struct{}{})
+	}
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := get(ctx, c.URL+"/v1/models", c.Key, &list); err != nil {
-		return nil, fmt.Errorf("%w: is it an OpenAI-compatible server?", err)
+	if err := get(ctx, e.URL+"/v1/models", e.Key, &list); err != nil {
+		return fmt.Errorf("%w: is it an OpenAI-compatible server?", err)
 	}
 	if len(list.Data) == 0 {
-		return nil, fmt.Errorf("%s names no model in /v1/models", c.URL)
+		return fmt.Errorf("%s names no model in /v1/models", e.URL)
 	}
 	e.Model = list.Data[0].ID
-	e.Version = k.version(func(path string, into any) error { return get(ctx, c.URL+path, c.Key, into) })
-	return e, e.probe(ctx)
+	return nil
 }
 
 // base is a URL without what the paths bring.
@@ -216,23 +228,39 @@ func (e *Engine) row(p *loop.Prompt, a *answer, o *observed) *ledger.Row {
 	return row
 }
 
-// clock fills what the client's clock says.
+// clock fills what the client's clock says: of times that the engine counts as well, only those that it does not.
 func clock(row *ledger.Row, a *answer) {
 	if len(a.pieces) == 0 {
 		return
 	}
-	ms := func(d time.Duration) float64 { return math.Round(float64(d.Microseconds())) / 1e3 }
-	row.TTFTMs = ledger.Some(ms(a.pieces[0]))
+	span := a.pieces[len(a.pieces)-1] - a.pieces[0]
+	row.TTFTMs = ledger.Ms(a.pieces[0])
 	row.Note(ledger.Client, "ttft_ms")
-	n, counted := row.GeneratedTokens.Get()
-	if span := a.pieces[len(a.pieces)-1] - a.pieces[0]; counted && n > 1 && span > 0 {
+	if !row.DecodeMs.Known() {
+		row.DecodeMs = ledger.Ms(span)
+		row.Note(ledger.Client, "decode_ms")
+	}
+	if n, ok := row.GeneratedTokens.Get(); ok && n > 1 && span > 0 {
 		row.DecodeTPS = ledger.Some(float64(n-1) / span.Seconds())
 		row.Note(ledger.Client, "decode_tps")
 	}
-	if n, ok := row.PrefillTokens.Get(); ok {
-		if took, ok := row.PrefillMs.Get(); ok && took > 0 {
-			row.PrefillTPS = ledger.Some(float64(n) / took * 1e3)
-			row.Note(ledger.Derived, "prefill_tps")
-		}
+	if gaps := between(a.pieces); len(gaps) > 0 {
+		row.ITLP50Ms, row.ITLP95Ms = ledger.Ms(gaps[(len(gaps)-1)/2]), ledger.Ms(gaps[(len(gaps)*95+99)/100-1])
+		row.Note(ledger.Client, "itl_p50_ms", "itl_p95_ms")
 	}
+	n, counted := row.PrefillTokens.Get()
+	if took, ok := row.PrefillMs.Get(); ok && counted && took > 0 {
+		row.PrefillTPS = ledger.Some(float64(n) / took * 1e3)
+		row.Note(ledger.Derived, "prefill_tps")
+	}
+}
+
+// between are the gaps between moments, sorted.
+func between(at []time.Duration) []time.Duration {
+	var gaps []time.Duration
+	for i := 1; i < len(at); i++ {
+		gaps = append(gaps, at[i]-at[i-1])
+	}
+	slices.Sort(gaps)
+	return gaps
 }

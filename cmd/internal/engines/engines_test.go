@@ -130,7 +130,11 @@ func TestRealPages(t *testing.T) {
 		if a.Text != "one two three" || a.FirstToken <= 0 || a.Row.TTFTMs.Or(0) <= 0 || a.Row.DecodeTPS.Or(0) <= 0 {
 			t.Errorf("text %q, first token %v, row %v, %v", a.Text, a.FirstToken, a.Row.TTFTMs, a.Row.DecodeTPS)
 		}
+		if row := &a.Row; row.DecodeMs.Or(0) <= 0 || row.ITLP50Ms.Or(0) <= 0 || row.ITLP50Ms.Or(0) > row.ITLP95Ms.Or(0) || row.ITLP95Ms.Or(0) > row.DecodeMs.Or(0) {
+			t.Errorf("decode %v, between tokens %v and %v", row.DecodeMs, row.ITLP50Ms, row.ITLP95Ms)
+		}
 		evidence(t, &a.Row, "ttft_ms", "client")
+		evidence(t, &a.Row, "decode_ms", "client")
 		evidence(t, &a.Row, "prefill_tokens", "derived")
 	})
 }

@@ -22,6 +22,8 @@ type kind struct {
 	metrics string
 	// needed: without its metrics next to nothing is known.
 	needed bool
+	// model is what requests call the model; "": what GET /v1/models lists first.
+	model string
 	// extra are fields of the request beside the common ones.
 	extra map[string]any
 	// version says which it is.
@@ -183,6 +185,7 @@ func mlxKind() *kind {
 		name: MLXLM, about: "mlx-lm's server",
 		columns: []column{promptTokens(usagePrompt), hitTokens(usageCached), l0Tokens(usageCached), generatedTokens(usageGenerated)},
 		derive:  restIsPrefill,
+		model:   "default_model", // the one it was started with; /v1/models lists what was downloaded
 		version: func(func(string, any) error) string { return "" },
 	}
 }
