@@ -20,6 +20,8 @@ type Info struct {
 	// RowBytes is what a token takes in all growing layers together, SnapshotBytes what the sliding and recurrent layers
 	// hold when their windows are full.
 	RowBytes, SnapshotBytes int64
+	// KV is how growing layers keep their rows.
+	KV state.Quantization
 	// Unused are the bytes in the files that this model leaves out, by the name of the part they belong to
 	// ("vision_tower").
 	Unused map[string]int64

@@ -2,39 +2,44 @@ package state
 
 import "reprise/mlx"
 
-// buffer is a pair of arrays [1, heads, capacity, dim] that is written in place.
+// buffer is columns [1, heads, capacity, ·] that are written in place: keys and values or, of quantized rows, the words,
+// scales and biases of each.
 type buffer struct {
-	k, v     mlx.Array
+	columns  []mlx.Array
 	capacity int // rows
 }
 
-func (b *buffer) buffers() []mlx.Array {
-	if !b.k.Valid() {
-		return nil
+func (b *buffer) buffers() []mlx.Array { return b.columns }
+
+// slot is where rows from `at` on lie, for an attention that reads and writes them as they are.
+func (b *buffer) slot(at, from int) Slot {
+	if len(b.columns) != 2 {
+		return Slot{At: at, From: from}
 	}
-	return []mlx.Array{b.k, b.v}
+	return Slot{Keys: b.columns[0], Values: b.columns[1], At: at, From: from}
 }
 
-// Bytes is what both arrays allocate.
-func (b *buffer) Bytes() int64 {
-	if !b.k.Valid() {
-		return 0
-	}
-	return int64(b.k.Nbytes() + b.v.Nbytes())
-}
+// Bytes is what the columns allocate.
+func (b *buffer) Bytes() int64 { return nbytes(b.columns) }
 
 func (b *buffer) free() {
-	b.k.Free()
-	b.v.Free()
+	freeAll(b.columns)
 	*b = buffer{}
 }
 
-// move makes buffers of `capacity` rows, otherwise of the given shape, whose first rows are rows [from, from+n) of the
+// move makes buffers of `capacity` rows for columns like those of fresh, whose first rows are rows [from, from+n) of the
 // old ones.
-func (b *buffer) move(s *mlx.Scope, shape [4]int, dtype mlx.Dtype, capacity, from, n int) {
-	shape[2] = capacity
-	b.k = moveOne(s, b.k, shape, dtype, from, n)
-	b.v = moveOne(s, b.v, shape, dtype, from, n)
+func (b *buffer) move(s *mlx.Scope, fresh []spec, capacity, from, n int) {
+	if s.Err() != nil {
+		return
+	}
+	if len(b.columns) == 0 {
+		b.columns = make([]mlx.Array, len(fresh))
+	}
+	for i, f := range fresh {
+		f.shape[2] = capacity
+		b.columns[i] = moveOne(s, b.columns[i], f.shape, f.dtype, from, n)
+	}
 	b.capacity = capacity
 }
 
@@ -50,24 +55,48 @@ func moveOne(s *mlx.Scope, old mlx.Array, shape [4]int, dtype mlx.Dtype, from, n
 	return s.Keep(fresh)
 }
 
-// put replaces both buffers by updated ones.
+// put replaces keys and values by updated ones.
 func (b *buffer) put(s *mlx.Scope, k, v mlx.Array) {
 	if s.Err() != nil {
 		return
 	}
-	b.k.Free()
-	b.v.Free()
-	b.k, b.v = s.Keep(k), s.Keep(v)
+	freeAll(b.columns)
+	b.columns = []mlx.Array{s.Keep(k), s.Keep(v)}
+}
+
+// spec is what a column is made like; its shape's number of rows is free.
+type spec struct {
+	shape [4]int
+	dtype mlx.Dtype
+}
+
+// pair is the specs of keys and values that are alike.
+func pair(shape [4]int, dtype mlx.Dtype) []spec { return []spec{{shape, dtype}, {shape, dtype}} }
+
+// specs are those of columns like these.
+func specs(s *mlx.Scope, columns []mlx.Array) []spec {
+	if s.Err() != nil {
+		return nil
+	}
+	out := make([]spec, len(columns))
+	for i, c := range columns {
+		out[i] = spec{like(c), c.Dtype()}
+	}
+	return out
 }
 
 // like is the shape that rows of k have.
 func like(k mlx.Array) [4]int { return [4]int(k.Shape()) }
 
-// write puts k and v into rows [at, at+T). The old handles are given up at once, so that MLX sees the update as
+// write puts the columns' rows into rows [at, at+T). The old handles are given up at once, so that MLX sees the update as
 // the buffer's only user and writes in place.
-func (b *buffer) write(s *mlx.Scope, k, v mlx.Array, at int) {
-	b.k = writeOne(s, b.k, k, at)
-	b.v = writeOne(s, b.v, v, at)
+func (b *buffer) write(s *mlx.Scope, columns []mlx.Array, at int) {
+	if s.Err() != nil {
+		return
+	}
+	for i, x := range columns {
+		b.columns[i] = writeOne(s, b.columns[i], x, at)
+	}
 }
 
 func writeOne(s *mlx.Scope, buf, x mlx.Array, at int) mlx.Array {
@@ -85,6 +114,24 @@ func writeOne(s *mlx.Scope, buf, x mlx.Array, at int) mlx.Array {
 }
 
 var ones = [4]int{1, 1, 1, 1}
+
+// view is the view of rows [from, to) of every column.
+func (b *buffer) view(s *mlx.Scope, from, to int) []mlx.Array {
+	out := make([]mlx.Array, len(b.columns))
+	for i, c := range b.columns {
+		out[i] = rows(s, c, from, to)
+	}
+	return out
+}
+
+// copyRows copies rows [from, to) of every column.
+func (b *buffer) copyRows(s *mlx.Scope, from, to int) []mlx.Array {
+	out := b.view(s, from, to)
+	for i, x := range out {
+		out[i] = copyOf(s, x)
+	}
+	return out
+}
 
 // rows is the view of rows [from, to).
 func rows(s *mlx.Scope, a mlx.Array, from, to int) mlx.Array {

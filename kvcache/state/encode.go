@@ -61,7 +61,7 @@ func (h *holding) encode(parent *mlx.Scope, f frame) ([]byte, error) {
 	s := parent.Child()
 	defer s.Close()
 	for _, p := range h.parts {
-		l := frameLayer{kind: p.kind}
+		l := frameLayer{kind: p.kind, quantization: p.quantization}
 		for _, a := range p.arrays {
 			data, err := s.Bytes(a)
 			if err != nil {
@@ -78,7 +78,7 @@ func (h *holding) decode(parent *mlx.Scope, f frame) error {
 	s := parent.Child()
 	defer s.Close()
 	for _, l := range f.layers {
-		p := part{kind: l.kind}
+		p := part{kind: l.kind, quantization: l.quantization}
 		for _, t := range l.tensors {
 			p.arrays = append(p.arrays, s.FromBytes(t.data, t.dtype, t.shape...))
 		}

@@ -103,7 +103,7 @@ func TestCopiesKeepEveryBit(t *testing.T) {
 					t.Errorf("%v, %s: not the same bytes", d, name)
 				}
 			}
-			h := &snapshot{holding: holding{parts: []part{{Recurrent, []mlx.Array{x}}}}, offset: 3}
+			h := &snapshot{holding: holding{parts: []part{{kind: Recurrent, arrays: []mlx.Array{x}}}}, offset: 3}
 			data, err := EncodeSnapshot(s, h)
 			if err != nil {
 				return err
@@ -156,7 +156,7 @@ func TestBadFrames(t *testing.T) {
 		want string
 	}{
 		{"magic", 0, "x", "no snapshot and no rows"},
-		{"version", 4, "\x02", "version 2"},
+		{"version", 4, "\x01", "version 1"},
 		{"type", 6, "\x03", "type 3"},
 		{"offsets", 8, "\x08", "the offsets 8 to 7"},
 		{"a far offset", 15, "\x01", "the offsets"},
@@ -165,14 +165,18 @@ func TestBadFrames(t *testing.T) {
 		{"fewer layers", 24, "\x02", "bytes follow it"},
 		{"kind", 28, "\x04", "unknown code 4"},
 		{"no kind", 28, "\x00", "unknown code 0"},
-		{"dtype", 32, "\x09", "unknown code 9"},
-		{"rank", 33, "\x06", "a tensor of rank 6"},
-		{"rank 0", 33, "\x00", "a tensor of rank 0"},
-		{"a dimension of 0", 34, "\x00", "a dimension of 0"},
-		{"a huge dimension", 34, "\xff\xff\xff\xff", "a dimension of 4294967295"},
-		{"a product that overflows", 34, "\xff\xff\xff\x7f\xff\xff\xff\x7f\xff\xff\xff\x7f\xff\xff\xff\x7f", "a dimension of 2147483647"},
-		{"length", 50, "\x09", "9 bytes for bfloat16[1 1 2 2]"},
-		{"a huge length", 50, "\xff\xff\xff\xff\xff\xff\xff\xff", "18446744073709551615 bytes for"},
+		{"bits", 29, "\x05\x40", "keys and values at 5 bits"},
+		{"group", 29, "\x04\x30", "keys and values in groups of 48"},
+		{"group alone", 30, "\x40", "keys and values at 0 bits"},
+		{"a quantized window", 33, "\x04\x40", "a quantized layer that is sliding"},
+		{"dtype", 36, "\x09", "unknown code 9"},
+		{"rank", 37, "\x06", "a tensor of rank 6"},
+		{"rank 0", 37, "\x00", "a tensor of rank 0"},
+		{"a dimension of 0", 38, "\x00", "a dimension of 0"},
+		{"a huge dimension", 38, "\xff\xff\xff\xff", "a dimension of 4294967295"},
+		{"a product that overflows", 38, "\xff\xff\xff\x7f\xff\xff\xff\x7f\xff\xff\xff\x7f\xff\xff\xff\x7f", "a dimension of 2147483647"},
+		{"length", 54, "\x09", "9 bytes for bfloat16[1 1 2 2]"},
+		{"a huge length", 54, "\xff\xff\xff\xff\xff\xff\xff\xff", "18446744073709551615 bytes for"},
 	} {
 		bad := append([]byte(nil), good...)
 		copy(bad[c.at:], c.put)

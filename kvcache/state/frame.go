@@ -12,7 +12,7 @@ import (
 // A frame is a snapshot or rows as bytes, little-endian, before any MLX array exists:
 //
 //	magic "rpst", version u16, type u16 (1 snapshot, 2 rows), from u64, to u64 (equal in a snapshot), layers u32
-//	a layer:  kind u8, tensors u8
+//	a layer:  kind u8, bits u8, group u8 (how its rows are quantized, 0 0: not), tensors u8
 //	a tensor: dtype u8, rank u8, rank × u32, length u64, data, row-major
 //
 // There is no checksum and no identity in it: who stores frames adds both. Bytes are not trusted all the same: parse
@@ -24,8 +24,9 @@ type frame struct {
 }
 
 type frameLayer struct {
-	kind    Kind
-	tensors []tensor
+	kind         Kind
+	quantization Quantization
+	tensors      []tensor
 }
 
 type tensor struct {
@@ -36,7 +37,7 @@ type tensor struct {
 
 const (
 	frameMagic   = "rpst"
-	frameVersion = 1
+	frameVersion = 2 // 1 knew no quantized rows
 	maxRank      = 5
 	maxOffset    = 1 << 40
 )
@@ -44,7 +45,7 @@ const (
 // The codes are fixed by the format; 0 is none.
 var (
 	kindCodes  = []Kind{1: Growing, 2: Sliding, 3: Recurrent}
-	dtypeCodes = []mlx.Dtype{1: mlx.Float32, 2: mlx.BFloat16, 3: mlx.Float16}
+	dtypeCodes = []mlx.Dtype{1: mlx.Float32, 2: mlx.BFloat16, 3: mlx.Float16, 4: mlx.Uint32}
 )
 
 func code[T comparable](codes []T, v T) (byte, error) {
@@ -80,7 +81,7 @@ func (f *frame) append(b []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		b = append(b, c, byte(len(l.tensors)))
+		b = append(b, c, byte(l.quantization.Bits), byte(l.quantization.Group), byte(len(l.tensors)))
 		for _, t := range l.tensors {
 			if c, err = code(dtypeCodes, t.dtype); err != nil {
 				return nil, err
@@ -100,7 +101,7 @@ func (f *frame) append(b []byte) ([]byte, error) {
 func (f *frame) size() int {
 	n := len(frameMagic) + 2 + 2 + 8 + 8 + 4
 	for _, l := range f.layers {
-		n += 2
+		n += 4
 		for _, t := range l.tensors {
 			n += 2 + 4*len(t.shape) + 8 + len(t.data)
 		}
@@ -125,7 +126,7 @@ func parseFrame(data []byte) (f frame, err error) {
 		r.fail("type %d is neither snapshot nor rows", kind)
 	case from > to || to > maxOffset || kind == 1 && from != to:
 		r.fail("it claims the offsets %d to %d", from, to)
-	case uint64(layers)*2 > uint64(len(r.left)):
+	case uint64(layers)*4 > uint64(len(r.left)):
 		r.fail("it claims %d layers", layers)
 	}
 	f = frame{rows: kind == 2, from: int(from), to: int(to)}
@@ -174,6 +175,12 @@ func (r *reader) layer() (l frameLayer) {
 	var err error
 	if l.kind, err = decoded(kindCodes, r.u8()); err != nil {
 		r.fail("layer kind: %w", err)
+	}
+	l.quantization = Quantization{Bits: int(r.u8()), Group: int(r.u8())}
+	if err := l.quantization.Check(l.quantization.Group); err != nil {
+		r.fail("a layer of %w", err)
+	} else if l.quantization.On() && l.kind != Growing {
+		r.fail("a quantized layer that is %v", l.kind)
 	}
 	for n := r.u8(); n > 0 && r.err == nil; n-- {
 		l.tensors = append(l.tensors, r.tensor())

@@ -17,7 +17,7 @@ func (st *State) CopyRows(from, to int) (Rows, error) {
 	r := &rowCopies{holding: st.holding(), from: from, to: to}
 	for i, l := range st.layers {
 		if g, ok := l.(*GrowingKV); ok && from < to {
-			r.parts[i].arrays = []mlx.Array{copyOf(s, rows(s, g.k, from, to)), copyOf(s, rows(s, g.v, from, to))}
+			r.parts[i].arrays = g.copyRows(s, from, to)
 		}
 	}
 	if err := r.keep(s); err != nil {
@@ -90,7 +90,7 @@ func (st *State) checkRows(at, keep int, segments []Segment) ([]run, error) {
 		}
 		for k, l := range st.layers {
 			if g, ok := l.(*GrowingKV); ok && seg.From < seg.To {
-				if err := g.checkRows(r.parts[k].arrays, r.to-r.from); err != nil {
+				if err := g.checkRows(r.parts[k].arrays, r.to-r.from, g.quantization); err != nil {
 					return nil, fmt.Errorf("segment %d, layer %d: %w", i, k, err)
 				}
 			}
@@ -133,7 +133,7 @@ func (st *State) checkSnapshot(at, keep int, snap Snapshot) (*snapshot, error) {
 	return from, nil
 }
 
-// checkLayers compares the kinds of the layers.
+// checkLayers compares the kinds of the layers, and how their rows are kept.
 func (st *State) checkLayers(h *holding) error {
 	if len(h.parts) != len(st.layers) {
 		return fmt.Errorf("it is of %d layers, the state has %d", len(h.parts), len(st.layers))
@@ -142,24 +142,49 @@ func (st *State) checkLayers(h *holding) error {
 		if h.parts[i].kind != l.Kind() {
 			return fmt.Errorf("its layer %d is %s, the state's is %s", i, h.parts[i].kind, l.Kind())
 		}
+		if g, ok := l.(*GrowingKV); ok && h.parts[i].quantization != g.quantization {
+			return fmt.Errorf("its layer %d is %s, the state's is %s", i, h.parts[i].quantization, g.quantization)
+		}
 	}
 	return nil
 }
 
-// checkRows says why the arrays cannot be n rows of keys and values of this layer.
-func (b *buffer) checkRows(arrays []mlx.Array, n int) error {
-	if len(arrays) != 2 {
-		return fmt.Errorf("%v are not keys and values", arrays)
+// checkRows says why the arrays cannot be n rows of this layer's columns.
+func (b *buffer) checkRows(arrays []mlx.Array, n int, q Quantization) error {
+	if len(arrays) != q.count() {
+		return fmt.Errorf("%v are not keys and values, %s", arrays, q)
 	}
-	for i, held := range []mlx.Array{b.k, b.v} {
-		shape := arrays[i].Shape()
+	for i, a := range arrays {
+		shape := a.Shape()
 		if len(shape) != 4 || shape[0] != 1 || shape[2] != n {
-			return fmt.Errorf("%v is not %d rows", arrays[i], n)
+			return fmt.Errorf("%v is not %d rows", a, n)
 		}
-		if held.Valid() {
-			if h := held.Shape(); h[1] != shape[1] || h[3] != shape[3] || held.Dtype() != arrays[i].Dtype() {
-				return fmt.Errorf("%v does not fit a layer that holds %v", arrays[i], held)
-			}
+		if words := q.On() && i%3 == 0; words != (a.Dtype() == mlx.Uint32) {
+			return fmt.Errorf("%v has not the type of keys and values, %s", a, q)
+		}
+		if len(b.columns) == 0 {
+			continue
+		}
+		if held, h := b.columns[i], b.columns[i].Shape(); h[1] != shape[1] || h[3] != shape[3] || held.Dtype() != a.Dtype() {
+			return fmt.Errorf("%v does not fit a layer that holds %v", a, held)
+		}
+	}
+	return q.fits(arrays)
+}
+
+// fits says why quantized columns do not belong together.
+func (q Quantization) fits(columns []mlx.Array) error {
+	if !q.On() {
+		return nil
+	}
+	for i, c := range columns {
+		first, n := columns[0].Shape(), c.Shape()
+		want := first[3]
+		if i%3 != 0 {
+			want = first[3] * 32 / q.Bits / q.Group
+		}
+		if n[1] != first[1] || n[3] != want {
+			return fmt.Errorf("%v are not words, scales and biases, %s", columns, q)
 		}
 	}
 	return nil
@@ -172,11 +197,15 @@ func (g *GrowingKV) refill(s *mlx.Scope, at, keep, i int, runs []run) {
 		if r.from == r.to {
 			continue
 		}
-		k, v := r.parts[i].arrays[0], r.parts[i].arrays[1]
+		all := r.parts[i].arrays
 		if at > g.capacity { // once: for all of them
-			g.move(s, like(k), k.Dtype(), roundUp(max(at, g.reserved, g.capacity+g.capacity/8), growStep), 0, keep)
+			g.move(s, specs(s, all), roundUp(max(at, g.reserved, g.capacity+g.capacity/8), growStep), 0, keep)
 		}
-		g.write(s, rows(s, k, r.from-r.rowCopies.from, r.to-r.rowCopies.from), rows(s, v, r.from-r.rowCopies.from, r.to-r.rowCopies.from), r.from)
+		wanted := make([]mlx.Array, len(all))
+		for c, x := range all {
+			wanted[c] = rows(s, x, r.from-r.rowCopies.from, r.to-r.rowCopies.from)
+		}
+		g.write(s, wanted, r.from)
 	}
 	g.offset = at
 }

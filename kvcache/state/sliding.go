@@ -78,25 +78,25 @@ func bandMask(s *mlx.Scope, n, T, window int) mlx.Array {
 // Append writes T rows and returns views of the rows that the T queries can see.
 func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array) {
 	slot := w.Open(s, like(k), k.Dtype())
-	w.write(s, k, v, slot.At)
+	w.write(s, []mlx.Array{k, v}, slot.At)
 	w.advance(s, k.Dim(2))
-	return rows(s, w.k, slot.From, w.used), rows(s, w.v, slot.From, w.used)
+	return rows(s, w.columns[0], slot.From, w.used), rows(s, w.columns[1], slot.From, w.used)
 }
 
 // Open makes room for shape[2] rows.
 func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 	if T := shape[2]; w.used+T > w.capacity {
 		keep := w.room(T)
-		w.move(s, shape, dtype, roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
+		w.move(s, pair(shape, dtype), roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
 		w.used = keep
 	}
-	return Slot{Keys: w.k, Values: w.v, At: w.used, From: w.seenFrom(w.used)}
+	return w.slot(w.used, w.seenFrom(w.used))
 }
 
 // Written is the slot of the last T rows.
 func (w *SlidingKV) Written(T int) Slot {
 	at := w.used - T
-	return Slot{Keys: w.k, Values: w.v, At: at, From: w.seenFrom(at)}
+	return w.slot(at, w.seenFrom(at))
 }
 
 // Put takes the updated buffers.
@@ -141,7 +141,7 @@ func (w *SlidingKV) windowAt(s *mlx.Scope, at int) []mlx.Array {
 	if s.Err() != nil || n == 0 {
 		return nil
 	}
-	return []mlx.Array{copyOf(s, rows(s, w.k, end-n, end)), copyOf(s, rows(s, w.v, end-n, end))}
+	return w.copyRows(s, end-n, end)
 }
 
 // windowRows is the number of earlier rows that the query at `at` sees: a snapshot's.
@@ -151,7 +151,7 @@ func (w *SlidingKV) copyOut(s *mlx.Scope) []mlx.Array { return w.windowAt(s, w.o
 
 func (w *SlidingKV) check(at int, arrays []mlx.Array) error {
 	if n := w.windowRows(at); n > 0 {
-		return w.checkRows(arrays, n)
+		return w.checkRows(arrays, n, Quantization{})
 	}
 	if len(arrays) > 0 {
 		return fmt.Errorf("%v are more than no rows", arrays)
@@ -163,10 +163,10 @@ func (w *SlidingKV) check(at int, arrays []mlx.Array) error {
 func (w *SlidingKV) restore(s *mlx.Scope, at int, arrays []mlx.Array) {
 	n := w.windowRows(at)
 	if n > w.capacity {
-		w.move(s, like(arrays[0]), arrays[0].Dtype(), roundUp(w.window-1+slack+growStep, 64), 0, 0)
+		w.move(s, specs(s, arrays), roundUp(w.window-1+slack+growStep, 64), 0, 0)
 	}
 	if n > 0 {
-		w.write(s, arrays[0], arrays[1], 0)
+		w.write(s, arrays, 0)
 	}
 	w.used, w.offset = n, at
 }

@@ -33,8 +33,9 @@ type holding struct {
 
 // part is what one layer gave, nothing where it has no part in this.
 type part struct {
-	kind   Kind
-	arrays []mlx.Array
+	kind         Kind
+	quantization Quantization // of a growing layer
+	arrays       []mlx.Array
 }
 
 type snapshot struct {
@@ -96,6 +97,9 @@ func (st *State) holding() holding {
 	h := holding{parts: make([]part, len(st.layers))}
 	for i, l := range st.layers {
 		h.parts[i].kind = l.Kind()
+		if g, ok := l.(*GrowingKV); ok {
+			h.parts[i].quantization = g.quantization
+		}
 	}
 	return h
 }

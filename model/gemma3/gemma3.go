@@ -46,6 +46,10 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		return nil, err
 	}
 	st.Rename(func(name string) string { return strings.TrimPrefix(name, "language_model.") })
+	kv, err := st.KV(cfg.HeadDim)
+	if err != nil {
+		return nil, err
+	}
 	m := &Model{cfg: cfg, owner: owner}
 	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
 	m.head = m.embed.Matrix
@@ -65,16 +69,16 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		m.layers[i].attn.core.Prepare(owner, st.Dtype(), cfg.HeadDim)
 		m.layers[i].mlp.gate.PrepareGate(owner, mlx.GateGELU)
 	}
-	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes(), ActiveBytes: st.Bytes()}
+	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Window: cfg.Window, Dtype: st.Dtype(), Bytes: st.Bytes(), ActiveBytes: st.Bytes(), KV: kv}
 	if m.head.W != m.embed.W { // a table of its own, of which a step reads a row
 		m.info.ActiveBytes -= m.embed.Bytes() - m.embed.Bytes()/int64(cfg.Vocab)
 	}
 	for i := range cfg.Layers {
-		row := int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
+		elements := int64(2 * cfg.KVHeads * cfg.HeadDim)
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
-			m.info.RowBytes += row
+			m.info.RowBytes += kv.ElementBytes(elements, st.Dtype().Size())
 		} else {
-			m.info.SnapshotBytes += row * int64(cfg.Window)
+			m.info.SnapshotBytes += elements * int64(st.Dtype().Size()*cfg.Window)
 		}
 	}
 	return m, owner.Err()
@@ -144,7 +148,7 @@ func (m *Model) NewState() *state.State {
 		if m.layers[i].sliding {
 			layers[i] = state.NewSliding(m.cfg.Window)
 		} else {
-			layers[i] = state.NewGrowing()
+			layers[i] = state.NewQuantized(m.info.KV)
 		}
 	}
 	return state.New(m.owner, layers...)

@@ -33,14 +33,7 @@ type realVectors struct {
 // one is short because MLX's quantized product on the CPU device is scalar.
 func TestRealWeights(t *testing.T) {
 	requireReal(t)
-	var want realVectors
-	raw, err := os.ReadFile("testdata/real-270m.json")
-	if err == nil {
-		err = json.Unmarshal(raw, &want)
-	}
-	if err != nil || len(want.Prompts) != 3 || len(want.SHA256) == 0 {
-		t.Fatalf("testdata/real-270m.json: %d prompts, %d files, %v", len(want.Prompts), len(want.SHA256), err)
-	}
+	want := readReal(t)
 	for file, sum := range want.SHA256 {
 		if got := sha256Of(t, filepath.Join(realCheckpoint, file)); got != sum {
 			t.Fatalf("%s has SHA-256 %s, the vectors were made with %s: run make build, or make parity after a change of the importer", file, got, sum)
@@ -65,6 +58,26 @@ func TestRealWeights(t *testing.T) {
 			})
 		})
 	}
+}
+
+func readReal(t *testing.T) (want realVectors) {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/real-270m.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &want)
+	}
+	if err != nil || len(want.Prompts) != 3 || len(want.SHA256) == 0 {
+		t.Fatalf("testdata/real-270m.json: %d prompts, %d files, %v", len(want.Prompts), len(want.SHA256), err)
+	}
+	return want
+}
+
+// texts are the three prompts and their continuations, one behind the other.
+func texts(t *testing.T) (ids []int32) {
+	for _, p := range readReal(t).Prompts {
+		ids = append(append(ids, p.IDs...), p.Greedy...)
+	}
+	return ids
 }
 
 func requireReal(t *testing.T) {

@@ -21,6 +21,7 @@ type Model struct {
 	layers   []layer
 	norm     nn.RMSNorm
 	head     nn.Matrix // the embedding itself when tied
+	kv       state.Quantization
 }
 
 // Build takes the model's tensors out of the store.
@@ -34,6 +35,13 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		return nil, err
 	}
 	m := &Model{cfg: cfg, owner: owner}
+	for i := range cfg.own() {
+		if dim, _ := cfg.heads(i); cfg.full(i) {
+			if m.kv, err = st.KV(dim); err != nil {
+				return nil, err
+			}
+		}
+	}
 	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
 	m.embed.Scale = float32(math.Sqrt(float64(cfg.Hidden)))
 	m.head = m.embed.Matrix
@@ -76,16 +84,16 @@ func norm(st *weights.Store, path string, width int, eps float32) nn.RMSNorm {
 // describe is the model's Info; layers without keys and values hold no state.
 func (m *Model) describe(st *weights.Store) model.Info {
 	cfg := &m.cfg
-	info := model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes(), Unused: st.Dropped()}
+	info := model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes(), KV: m.kv, Unused: st.Dropped()}
 	info.ActiveBytes = m.active(info.Bytes)
 	for i := range cfg.own() {
 		dim, kv := cfg.heads(i)
-		row := int64(2 * kv * dim * st.Dtype().Size())
+		elements := int64(2 * kv * dim)
 		if info.LayerKinds = append(info.LayerKinds, cfg.kind(i)); cfg.full(i) {
-			info.RowBytes += row
+			info.RowBytes += m.kv.ElementBytes(elements, st.Dtype().Size())
 		} else {
 			info.Window = cfg.Window
-			info.SnapshotBytes += row * int64(cfg.Window)
+			info.SnapshotBytes += elements * int64(st.Dtype().Size()*cfg.Window)
 		}
 	}
 	return info
@@ -128,7 +136,7 @@ func (m *Model) NewState() *state.State {
 	layers := make([]state.Layer, m.cfg.own())
 	for i := range layers {
 		if m.cfg.full(i) {
-			layers[i] = state.NewGrowing()
+			layers[i] = state.NewQuantized(m.kv)
 		} else {
 			layers[i] = state.NewSliding(m.cfg.Window)
 		}

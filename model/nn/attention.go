@@ -39,6 +39,9 @@ func (a *Attention) Project(s *mlx.Scope, x mlx.Array, norm *RMSNorm, q, k, v *L
 // forward is Forward where the device has the kernels for heads.
 func (a *Attention) forward(s *mlx.Scope, h heads, kv state.KV, mask state.Mask) mlx.Array {
 	placed := a.place(s, h, mask.Place)
+	if quantized(kv) {
+		return a.appendPacked(s, placed[0], placed[1], placed[2], kv, mask)
+	}
 	keys, values := kv.Append(s, placed[1], placed[2])
 	if a.attended(s, placed[0]) {
 		return a.attend(s, placed[0], kv.Written(1), mask.Place)
@@ -53,7 +56,7 @@ func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask s
 		return mlx.Array{}
 	}
 	at := kv.Offset()
-	if oneOp(s, q, mask) {
+	if !quantized(kv) && oneOp(s, q, mask) {
 		T, dim := k.Dim(1), k.Dim(2)/a.KVHeads
 		slot := kv.Open(s, [4]int{1, a.KVHeads, T, dim}, mlx.Float32)
 		y, keys, values := s.LayerAttention(a.layer(slot, at, mask), q, k, v, slot.Keys, slot.Values)
@@ -69,7 +72,11 @@ func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask s
 	if a.VNorm != nil {
 		v = a.VNorm.Forward(s, v)
 	}
-	keys, values := kv.Append(s, k, HeadsFirst(s, v))
+	v = HeadsFirst(s, v)
+	if quantized(kv) {
+		return a.appendPacked(s, q, k, v, kv, mask)
+	}
+	keys, values := kv.Append(s, k, v)
 	return Attend(s, q, keys, values, a.Scale, mask)
 }
 
@@ -77,8 +84,9 @@ func (a *Attention) Forward(s *mlx.Scope, q, k, v mlx.Array, kv state.KV, mask s
 // their own.
 type Shared struct {
 	slot         state.Slot
-	offset       int       // position of the call's first token
-	keys, values mlx.Array // what the queries see, where attention is not one op
+	offset       int             // position of the call's first token
+	keys, values mlx.Array       // what the queries see, where attention is not one op
+	packed       [2]state.Packed // the same as it is kept, where it is quantized
 }
 
 // Share takes what kv got of the T tokens of this call. s must outlive the layers that attend to it.
@@ -87,6 +95,11 @@ func Share(s *mlx.Scope, kv state.KV, T int) Shared {
 		return Shared{}
 	}
 	x := Shared{slot: kv.Written(T), offset: kv.Offset() - T}
+	if quantized(kv) {
+		x.packed[0], x.packed[1] = kv.(*state.GrowingKV).Packed(s)
+		x.keys, x.values = x.packed[0].Array(s), x.packed[1].Array(s)
+		return x
+	}
 	if shape := x.slot.Keys.Shape(); !s.Kernels() || x.slot.Keys.Dtype() != mlx.Float32 {
 		from, to := []int{0, 0, x.slot.From, 0}, []int{1, shape[1], x.slot.At + T, shape[3]}
 		x.keys, x.values = s.Slice(x.slot.Keys, from, to, []int{1, 1, 1, 1}), s.Slice(x.slot.Values, from, to, []int{1, 1, 1, 1})
@@ -99,18 +112,24 @@ func (a *Attention) ForwardShared(s *mlx.Scope, q mlx.Array, x Shared, mask stat
 	if s.Err() != nil {
 		return mlx.Array{}
 	}
-	if oneOp(s, q, mask) {
+	if !x.quantized() && oneOp(s, q, mask) {
 		y, _, _ := s.LayerAttention(a.layer(x.slot, x.offset, mask), q, mlx.Array{}, mlx.Array{}, x.slot.Keys, x.slot.Values)
 		return y
 	}
 	if a.placed(s, mask) {
-		if q = a.place(s, a.headsOf(q, mlx.Array{}, mlx.Array{}), mask.Place)[0]; a.attended(s, q) {
+		if q = a.place(s, a.headsOf(q, mlx.Array{}, mlx.Array{}), mask.Place)[0]; a.attended(s, q) && !x.quantized() {
 			return a.attend(s, q, x.slot, mask.Place)
 		}
-		return Attend(s, q, x.keys, x.values, a.Scale, mask)
+	} else {
+		q = PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, x.offset)
 	}
-	return Attend(s, PlaceHeads(s, q, a.Heads, a.QNorm, &a.RoPE, x.offset), x.keys, x.values, a.Scale, mask)
+	if x.quantized() && streamsPacked(s, q) {
+		return attendPacked(s, q, x.packed[0], x.packed[1], a.Scale)
+	}
+	return Attend(s, q, x.keys, x.values, a.Scale, mask)
 }
+
+func (x *Shared) quantized() bool { return x.packed[0].On() }
 
 // oneOp says whether the device has an attention that writes the rows itself.
 func oneOp(s *mlx.Scope, q mlx.Array, mask state.Mask) bool {

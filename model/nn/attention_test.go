@@ -120,3 +120,53 @@ func narrow(x []float64) []float32 {
 	}
 	return out
 }
+
+// Attention over quantized rows is that over what their words are worth, for one query and for many, own and shared.
+func TestAttentionOverQuantizedRows(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		for _, q := range []state.Quantization{{Bits: 8, Group: 32}, {Bits: 4, Group: 64}} {
+			t.Run(fmt.Sprintf("plain=%v/%s", plain, q), func(t *testing.T) {
+				mlxtest.With(t, mlx.Options{Plain: plain}, func(s *mlx.Scope) error { return quantizedCalls(t, s, q) })
+			})
+		}
+	}
+}
+
+func quantizedCalls(t *testing.T, s *mlx.Scope, q state.Quantization) error {
+	const heads, kvHeads, dim, scale = 4, 2, 64, 0.15
+	a := Attention{Heads: heads, KVHeads: kvHeads, Scale: scale, RoPE: RoPE{Dims: dim, Base: 10000, Scale: 1}}
+	turn := func(i int) float64 { return math.Pow(10000, -2*float64(i)/dim) }
+	kv := state.NewQuantized(q)
+	defer kv.Free()
+	for call, T := range []int{5, 1, 1, 40, 1} {
+		at := kv.Offset()
+		seed := uint64(500 + 10*call)
+		qs, q2, k, v := random(seed, T*heads*dim), random(seed+1, T*heads*dim), random(seed+2, T*kvHeads*dim), random(seed+3, T*kvHeads*dim)
+		in := func(x []float32, n int) mlx.Array { return mlx.New(s, x, 1, T, n*dim) }
+		mask := kv.Mask(s, T)
+		y := a.Forward(s, in(qs, heads), in(k, kvHeads), in(v, kvHeads), kv, mask)
+		y2 := a.ForwardShared(s, in(q2, heads), Share(s, kv, T), mask)
+		pk, pv := kv.Packed(s)
+		keys, err := s.Float32s(pk.Array(s))
+		if err != nil {
+			return err
+		}
+		values, err := s.Float32s(pv.Array(s))
+		if err != nil {
+			return err
+		}
+		rows := at + T
+		for _, c := range []struct {
+			what string
+			got  mlx.Array
+			q    []float32
+		}{{"own", y, qs}, {"shared", y2, q2}} {
+			turned := rotate(byHead(c.q, T, heads, dim), T, dim, dim, at, turn)
+			want := attend(narrow(turned), keys, values, heads, kvHeads, T, rows, dim, scale, func(i, j int) bool { return j <= at+i })
+			if err := near(s, c.got, []int{1, T, heads * dim}, want, 1e-4); err != nil {
+				t.Errorf("%s, %d tokens from %d: %v", c.what, T, at, err)
+			}
+		}
+	}
+	return nil
+}

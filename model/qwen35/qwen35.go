@@ -41,6 +41,10 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 	}
 	st.Rename(func(name string) string { return textName(name, *cfg.Tied) })
 	settle(st, &cfg)
+	kv, err := st.KV(cfg.HeadDim)
+	if err != nil {
+		return nil, err
+	}
 	m := &Model{cfg: cfg, owner: owner}
 	m.embed = st.Embedding("model.embed_tokens", cfg.Vocab, cfg.Hidden)
 	m.head = m.embed.Matrix
@@ -65,11 +69,11 @@ func Build(owner *mlx.Scope, st *weights.Store) (model.Model, error) {
 		}
 		dense.gate.PrepareGate(owner, mlx.GateSiLU)
 	}
-	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes()}
+	m.info = model.Info{ModelType: st.Config.ModelType, Vocab: cfg.Vocab, Context: cfg.Context, Dtype: st.Dtype(), Bytes: st.Bytes(), KV: kv}
 	m.info.ActiveBytes = m.active()
 	for i := range cfg.Layers {
 		if m.info.LayerKinds = append(m.info.LayerKinds, m.kind(i)); m.kind(i) == state.Growing {
-			m.info.RowBytes += int64(2 * cfg.KVHeads * cfg.HeadDim * st.Dtype().Size())
+			m.info.RowBytes += kv.ElementBytes(int64(2*cfg.KVHeads*cfg.HeadDim), st.Dtype().Size())
 			continue
 		}
 		channels := 2*cfg.KeyHeads*cfg.KeyDim + cfg.ValueHeads*cfg.ValueDim
@@ -136,7 +140,7 @@ func (m *Model) NewState() *state.State {
 	layers := make([]state.Layer, len(m.layers))
 	for i := range m.layers {
 		if m.layers[i].full != nil {
-			layers[i] = state.NewGrowing()
+			layers[i] = state.NewQuantized(m.info.KV)
 		} else {
 			layers[i] = state.NewRecurrent()
 		}

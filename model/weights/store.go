@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/hub"
 	"reprise/model/nn"
@@ -19,6 +20,8 @@ type Options struct {
 	AsFiled bool
 	// Widen dequantizes packed matrices once, at load: the reference that packed products are compared with.
 	Widen bool
+	// KV is how growing layers keep their keys and values: no weights, but a model is built for one way.
+	KV state.Quantization
 	// Progress is told the bytes taken from the files so far, and in all.
 	Progress func(done, total int64)
 	// Parts, when given, is filled with what the weights hold in memory by hub's component names.
@@ -87,6 +90,14 @@ func OpenFrom(load, owner *mlx.Scope, from Source, cfg *hub.Config, opts Options
 
 // Dtype is that of activations.
 func (st *Store) Dtype() mlx.Dtype { return st.opts.Dtype }
+
+// KV is how growing layers, whose heads have that many dims, keep keys and values.
+func (st *Store) KV(dim int) (state.Quantization, error) {
+	if err := st.opts.KV.Check(dim); err != nil {
+		return state.Quantization{}, fmt.Errorf("%s: %w", st.Config.Path, err)
+	}
+	return st.opts.KV, nil
+}
 
 // Has says whether the checkpoint has the tensor and nobody took it yet.
 func (st *Store) Has(name string) bool { return st.tensors[name].Valid() }

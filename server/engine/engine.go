@@ -13,6 +13,7 @@ import (
 	"reprise/kvcache"
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/weights"
 	"reprise/server/prompt"
@@ -24,12 +25,13 @@ const sampleInterval = 20 * time.Millisecond
 
 // Options say what to load and how.
 type Options struct {
-	Model        string      // what hub.Resolve takes; "": the small model
-	Device       mlx.Device  // where to compute
-	Context      int         // 0: the checkpoint's
-	ChatTemplate string      // a file or a built-in's name; "": the checkpoint's
-	CPU          mlx.Options // of the CPU device
-	MaxOutput    int         // most tokens of one answer; 0: no limit but the context
+	Model        string             // what hub.Resolve takes; "": the small model
+	Device       mlx.Device         // where to compute
+	Context      int                // 0: the checkpoint's
+	KV           state.Quantization // of growing layers' keys and values
+	ChatTemplate string             // a file or a built-in's name; "": the checkpoint's
+	CPU          mlx.Options        // of the CPU device
+	MaxOutput    int                // most tokens of one answer; 0: no limit but the context
 	// CacheDisk is the folder of L1, "": none; with its limits in bytes, 0: the tier's own. L2 is the URL of a Valkey or Redis.
 	CacheDisk                      string
 	CacheDiskLimit, CacheDiskDaily int64

@@ -110,7 +110,7 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	err = e.worker.Do(ctx, func(s *mlx.Scope) error {
 		mlx.ResetPeak()
 		o := arch.Options(e.worker.Device())
-		o.Progress, o.Parts = opts.Progress, m.Parts
+		o.Progress, o.Parts, o.KV = opts.Progress, m.Parts, opts.KV
 		from := opts.Weights
 		if from == nil {
 			from = weights.Files(ckpt.Dir)
@@ -136,6 +136,9 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	}
 	for part, bytes := range m.Info().Unused {
 		e.opts.Logger.Info("left in the checkpoint's files: no text needs it", "model", m.Name, "part", part, "bytes", bytes)
+	}
+	if kv := m.Info().KV; kv.On() { // other bytes for the same tokens: another cache
+		m.Fingerprint += fmt.Sprintf("-kv%dg%d", kv.Bits, kv.Group)
 	}
 	m.LoadTime = time.Since(start)
 	mlx.ReleaseHeap()

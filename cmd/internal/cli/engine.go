@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"reprise/cmd/internal/load"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/hub"
 	"reprise/server/engine"
@@ -16,6 +17,7 @@ type engineFlags struct {
 	act      string
 	threads  int
 	context  int
+	kv       state.Quantization
 	template string
 }
 
@@ -26,7 +28,9 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.act, "activations", "float", "`float|int8` on the CPU device: int8 rounds what enters a product with quantized weights, per 32 columns; faster, less exact")
 	fs.IntVar(&f.threads, "threads", 0, "threads of the CPU device; 0 is one for each physical core")
 	fs.IntVar(&f.context, "ctx", 0, "most tokens of prompt and answer together; 0 is what the model was trained for")
-	marked(cmd, inLoad, "device", "activations", "threads", "ctx")
+	fs.IntVar(&f.kv.Bits, "kv-bits", 16, "`16|8|4`: keys and values of full-attention layers as they come (16), or quantized to so many bits; part of the cache's key")
+	fs.IntVar(&f.kv.Group, "kv-group", 0, "`32|64|128`: dims of a head that share a scale and a bias, with --kv-bits 8 or 4; 0 is 64")
+	marked(cmd, inLoad, "device", "activations", "threads", "ctx", "kv-bits", "kv-group")
 }
 
 func (f *engineFlags) addModel(cmd *cobra.Command) {
@@ -58,6 +62,9 @@ func (f *engineFlags) optionsFor(use func(*engine.Options)) (engine.Options, err
 	case f.threads < 0:
 		return o, usagef("--threads %d: must not be negative", f.threads)
 	}
+	if err := f.checkKV(); err != nil {
+		return o, err
+	}
 	// A model that is not there is told before MLX starts.
 	if _, err := hub.Resolve(o.Model); err != nil {
 		return o, err
@@ -72,9 +79,28 @@ func (f *engineFlags) optionsFor(use func(*engine.Options)) (engine.Options, err
 	if f.threads > 0 && o.Device != mlx.CPU {
 		return o, usagef("--threads is of the CPU device: leave it out, or add --device cpu")
 	}
-	o.Context, o.ChatTemplate = f.context, f.template
+	o.Context, o.ChatTemplate, o.KV = f.context, f.template, f.kv
 	o.CPU = mlx.Options{Threads: f.threads, Int8: f.act == "int8"}
 	return o, nil
+}
+
+// checkKV makes the engine's option of what the flags say of keys and values.
+func (f *engineFlags) checkKV() error {
+	switch {
+	case f.kv.Bits == 16 && f.kv.Group != 0:
+		return usagef("--kv-group is of --kv-bits 8 or 4: leave it out, or add one of them")
+	case f.kv.Bits == 16:
+		f.kv = state.Quantization{}
+		return nil
+	case f.kv.Bits != 4 && f.kv.Bits != 8:
+		return usagef("--kv-bits %d: must be 16, 8 or 4", f.kv.Bits)
+	case f.kv.Group == 0:
+		f.kv.Group = 64
+	}
+	if f.kv.Check(f.kv.Group) != nil {
+		return usagef("--kv-group %d: must be 32, 64 or 128", f.kv.Group)
+	}
+	return nil
 }
 
 func (f *engineFlags) knownDevice() bool {

@@ -92,13 +92,14 @@ func Tolerance(t *testing.T, dir string) float64 {
 // WithModel loads a checkpoint in float32 on the CPU device and checks that nothing leaks.
 func WithModel(t *testing.T, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
 	t.Helper()
-	with(t, mlx.Options{}, dir, widen, fn)
+	with(t, mlx.Options{}, dir, weights.Options{Widen: widen}, fn)
 }
 
-func with(t *testing.T, opts mlx.Options, dir string, widen bool, fn func(s *mlx.Scope, m model.Model) error) {
+func with(t *testing.T, worker mlx.Options, dir string, opts weights.Options, fn func(s *mlx.Scope, m model.Model) error) {
 	t.Helper()
-	mlxtest.OnWorkerWith(t, mlx.CPU, opts, func(s *mlx.Scope) error {
-		m, err := arch.Load(s, dir, weights.Options{Dtype: mlx.Float32, Widen: widen})
+	opts.Dtype = mlx.Float32
+	mlxtest.OnWorkerWith(t, mlx.CPU, worker, func(s *mlx.Scope) error {
+		m, err := arch.Load(s, dir, opts)
 		if err != nil {
 			return err
 		}
@@ -123,7 +124,7 @@ func PlainParity(t *testing.T, dir string, tolerance float64) {
 func parity(t *testing.T, opts mlx.Options, dir string, widen bool, tolerance float64) {
 	t.Helper()
 	want := readExpected(t, dir)
-	with(t, opts, dir, widen, func(s *mlx.Scope, m model.Model) error {
+	with(t, opts, dir, weights.Options{Widen: widen}, func(s *mlx.Scope, m model.Model) error {
 		ref, _, err := s.Load(filepath.Join(dir, "expected.safetensors"))
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model"
+	"reprise/model/weights"
 )
 
 // Reuse is a test of what a cache relies on. Calls of Widths make a state, with snapshots taken inside them at Captures;
@@ -24,6 +25,8 @@ type Reuse struct {
 	Trims int
 	// Worker are the CPU worker's options.
 	Worker mlx.Options
+	// KV is how growing layers keep keys and values.
+	KV state.Quantization
 }
 
 // Run checks on a checkpoint:
@@ -35,7 +38,7 @@ type Reuse struct {
 //   - nothing is left behind, no array and no byte.
 func (r Reuse) Run(t *testing.T, dir string) {
 	t.Helper()
-	with(t, r.Worker, dir, false, func(s *mlx.Scope, m model.Model) error {
+	with(t, r.Worker, dir, weights.Options{KV: r.KV}, func(s *mlx.Scope, m model.Model) error {
 		p := &player{s: s, m: m, calls: &calls{Model: m}}
 		rng := rand.New(rand.NewPCG(uint64(len(r.Widths)), 5))
 		ids, then := p.ids(rng, total(r.Widths)), p.ids(rng, total(r.Then))
