@@ -11,6 +11,9 @@ import (
 // copying stays a constant share of the work.
 const growStep = 256
 
+// GrowingRows is the capacity of a growing layer's buffers that were first made for so many rows.
+func GrowingRows(n int) int { return roundUp(n, growStep) }
+
 // GrowingKV keeps every row since the first token: the state of a full-attention layer.
 type GrowingKV struct {
 	buffer
@@ -92,7 +95,7 @@ func (g *GrowingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 // room makes room for T more rows in columns like those of fresh.
 func (g *GrowingKV) room(s *mlx.Scope, fresh []spec, T int) {
 	if need := g.offset + T; need > g.capacity {
-		g.move(s, fresh, roundUp(max(need, g.reserved, g.capacity+g.capacity/8), growStep), 0, g.offset)
+		g.move(s, fresh, GrowingRows(max(need, g.reserved, g.capacity+g.capacity/8)), 0, g.offset)
 	}
 }
 

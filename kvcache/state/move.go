@@ -199,7 +199,7 @@ func (g *GrowingKV) refill(s *mlx.Scope, at, keep, i int, runs []run) {
 		}
 		all := r.parts[i].arrays
 		if at > g.capacity { // once: for all of them
-			g.move(s, specs(s, all), roundUp(max(at, g.reserved, g.capacity+g.capacity/8), growStep), 0, keep)
+			g.move(s, specs(s, all), GrowingRows(max(at, g.reserved, g.capacity+g.capacity/8)), 0, keep)
 		}
 		wanted := make([]mlx.Array, len(all))
 		for c, x := range all {

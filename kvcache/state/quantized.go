@@ -13,6 +13,9 @@ import (
 // A row is quantized once, when it is appended, from its own values alone: its bits depend on nothing that comes later.
 type Quantization struct{ Bits, Group int }
 
+// DefaultGroup is MLX's.
+const DefaultGroup = 64
+
 // On says whether rows are quantized.
 func (q Quantization) On() bool { return q.Bits > 0 }
 
@@ -26,7 +29,7 @@ func (q Quantization) Check(dim int) error {
 	case q.Group != 32 && q.Group != 64 && q.Group != 128:
 		return fmt.Errorf("keys and values in groups of %d: 32, 64 and 128 are built", q.Group)
 	case dim%q.Group != 0:
-		return fmt.Errorf("keys and values in groups of %d: heads of %d dims are not whole groups", q.Group, dim)
+		return &MisfitError{q, dim}
 	}
 	return nil
 }
@@ -37,6 +40,16 @@ func (q Quantization) ElementBytes(elements int64, dtype int) int64 {
 		return elements * int64(dtype)
 	}
 	return elements*int64(q.Bits)/8 + elements/int64(q.Group)*2*int64(dtype)
+}
+
+// MisfitError is a form that a model's heads cannot be kept in.
+type MisfitError struct {
+	Quantization
+	Dim int
+}
+
+func (e *MisfitError) Error() string {
+	return fmt.Sprintf("keys and values in groups of %d: heads of %d dims are not whole groups", e.Group, e.Dim)
 }
 
 func (q Quantization) String() string {

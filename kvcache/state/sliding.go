@@ -10,6 +10,9 @@ import (
 // (an undelivered token, a dropped end of turn) is always possible.
 const slack = 16
 
+// SlidingRows is the capacity of a window's buffers whose widest call had so many tokens.
+func SlidingRows(window, width int) int { return roundUp(window-1+slack+max(width, growStep), 64) }
+
 // SlidingKV keeps the rows that a window can still reach: the state of a sliding-attention layer. The query at
 // position p sees positions p-window+1 … p.
 //
@@ -87,7 +90,7 @@ func (w *SlidingKV) Append(s *mlx.Scope, k, v mlx.Array) (keys, values mlx.Array
 func (w *SlidingKV) Open(s *mlx.Scope, shape [4]int, dtype mlx.Dtype) Slot {
 	if T := shape[2]; w.used+T > w.capacity {
 		keep := w.room(T)
-		w.move(s, pair(shape, dtype), roundUp(w.window-1+slack+max(T, growStep), 64), w.used-keep, keep)
+		w.move(s, pair(shape, dtype), SlidingRows(w.window, T), w.used-keep, keep)
 		w.used = keep
 	}
 	return w.slot(w.used, w.seenFrom(w.used))
@@ -163,7 +166,7 @@ func (w *SlidingKV) check(at int, arrays []mlx.Array) error {
 func (w *SlidingKV) restore(s *mlx.Scope, at int, arrays []mlx.Array) {
 	n := w.windowRows(at)
 	if n > w.capacity {
-		w.move(s, specs(s, arrays), roundUp(w.window-1+slack+growStep, 64), 0, 0)
+		w.move(s, specs(s, arrays), SlidingRows(w.window, 0), 0, 0)
 	}
 	if n > 0 {
 		w.write(s, arrays, 0)

@@ -14,6 +14,7 @@ export PYTHONDONTWRITEBYTECODE=1
 "$python" "$here/make_gemma3_tiny.py" --out "$fresh/model/gemma3/testdata"
 "$python" "$here/make_gemma4_tiny.py" --out "$fresh/model/gemma4/testdata"
 "$python" "$here/make_qwen35_tiny.py" --out "$fresh/model/qwen35/testdata"
+"$python" "$here/make_kv_quant.py" --out "$fresh/model"
 "$python" "$root/model/hub/layout/testdata/make_vectors.py" --out "$fresh/model/hub/layout/testdata"
 if [ -f "$root/third_party/build/env.sh" ]; then
     dump=$(mktemp -d)

@@ -85,7 +85,6 @@ func TestKVFormIsPartOfTheKey(t *testing.T) {
 				live = append(live, a.CacheStats().LiveBytes)
 			}
 			a.flushed()
-			a.Close()
 		}
 	}
 	if len(fingerprints) != 3 {

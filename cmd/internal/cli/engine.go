@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"reprise/cmd/internal/load"
 	"reprise/kvcache/state"
@@ -28,8 +29,7 @@ func (f *engineFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.act, "activations", "float", "`float|int8` on the CPU device: int8 rounds what enters a product with quantized weights, per 32 columns; faster, less exact")
 	fs.IntVar(&f.threads, "threads", 0, "threads of the CPU device; 0 is one for each physical core")
 	fs.IntVar(&f.context, "ctx", 0, "most tokens of prompt and answer together; 0 is what the model was trained for")
-	fs.IntVar(&f.kv.Bits, "kv-bits", 16, "`16|8|4`: keys and values of full-attention layers as they come (16), or quantized to so many bits; part of the cache's key")
-	fs.IntVar(&f.kv.Group, "kv-group", 0, "`32|64|128`: dims of a head that share a scale and a bias, with --kv-bits 8 or 4; 0 is 64")
+	addKV(fs, &f.kv)
 	marked(cmd, inLoad, "device", "activations", "threads", "ctx", "kv-bits", "kv-group")
 }
 
@@ -62,14 +62,14 @@ func (f *engineFlags) optionsFor(use func(*engine.Options)) (engine.Options, err
 	case f.threads < 0:
 		return o, usagef("--threads %d: must not be negative", f.threads)
 	}
-	if err := f.checkKV(); err != nil {
+	kv, err := quantized(f.kv)
+	if err != nil {
 		return o, err
 	}
 	// A model that is not there is told before MLX starts.
 	if _, err := hub.Resolve(o.Model); err != nil {
 		return o, err
 	}
-	var err error
 	if o.Device, err = load.Device(f.device); err != nil {
 		return o, err
 	}
@@ -79,28 +79,33 @@ func (f *engineFlags) optionsFor(use func(*engine.Options)) (engine.Options, err
 	if f.threads > 0 && o.Device != mlx.CPU {
 		return o, usagef("--threads is of the CPU device: leave it out, or add --device cpu")
 	}
-	o.Context, o.ChatTemplate, o.KV = f.context, f.template, f.kv
+	o.Context, o.ChatTemplate, o.KV = f.context, f.template, kv
 	o.CPU = mlx.Options{Threads: f.threads, Int8: f.act == "int8"}
 	return o, nil
 }
 
-// checkKV makes the engine's option of what the flags say of keys and values.
-func (f *engineFlags) checkKV() error {
+// quantized is the form that --kv-bits and --kv-group ask for, the zero value where they ask for none.
+func quantized(kv state.Quantization) (state.Quantization, error) {
 	switch {
-	case f.kv.Bits == 16 && f.kv.Group != 0:
-		return usagef("--kv-group is of --kv-bits 8 or 4: leave it out, or add one of them")
-	case f.kv.Bits == 16:
-		f.kv = state.Quantization{}
-		return nil
-	case f.kv.Bits != 4 && f.kv.Bits != 8:
-		return usagef("--kv-bits %d: must be 16, 8 or 4", f.kv.Bits)
-	case f.kv.Group == 0:
-		f.kv.Group = 64
+	case kv.Bits == 16 && kv.Group != 0:
+		return kv, usagef("--kv-group is of --kv-bits 8 or 4: leave it out, or add one of them")
+	case kv.Bits == 16:
+		return state.Quantization{}, nil
+	case kv.Bits != 4 && kv.Bits != 8:
+		return kv, usagef("--kv-bits %d: must be 16, 8 or 4", kv.Bits)
+	case kv.Group == 0:
+		kv.Group = state.DefaultGroup
 	}
-	if f.kv.Check(f.kv.Group) != nil {
-		return usagef("--kv-group %d: must be 32, 64 or 128", f.kv.Group)
+	if kv.Check(kv.Group) != nil {
+		return kv, usagef("--kv-group %d: must be 32, 64 or 128", kv.Group)
 	}
-	return nil
+	return kv, nil
+}
+
+// addKV adds the flags that quantized reads.
+func addKV(fs *pflag.FlagSet, kv *state.Quantization) {
+	fs.IntVar(&kv.Bits, "kv-bits", 16, "`16|8|4`: keys and values of full-attention layers as they come (16), or quantized to so many bits: less memory, other logits,\na key of its own in the cache; windows and recurrent state stay")
+	fs.IntVar(&kv.Group, "kv-group", 0, "`32|64|128`: values of a head that share a scale and a bias, with --kv-bits 8 or 4; 0 is 64")
 }
 
 func (f *engineFlags) knownDevice() bool {

@@ -14,6 +14,7 @@ import (
 	"reprise/cmd/internal/plan"
 	"reprise/kvcache/ledger/footprint"
 	"reprise/kvcache/ledger/footprint/machine"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/hub"
 )
@@ -23,6 +24,7 @@ type planFlags struct {
 	recipe, model, config, machine, profile, measured, reserve string
 	bandwidth                                                  float64
 	all, asJSON                                                bool
+	kv                                                         state.Quantization
 	plan.Options
 }
 
@@ -55,8 +57,8 @@ func newPlan() *cobra.Command {
 	fs.StringVar(&f.profile, "profile", "", "the loop's `PROFILE`; else prompts grow from a tenth of the context to it")
 	fs.IntVar(&f.Turns, "turns", 0, "turns of the loop; 0 is 50")
 	marked(cmd, inAssemble, "profile", "turns")
-	fs.IntVar(&f.KVBits, "kv-bits", 0, "`4|8`: growing layers' keys and values quantized to so many bits, which serve does not do yet; 0: not")
-	marked(cmd, inPlan, "kv-bits")
+	addKV(fs, &f.kv)
+	marked(cmd, inLoad, "kv-bits", "kv-group")
 	fs.IntVar(&f.Answer, "max-tokens", 0, "tokens of an answer; 0 is the profile's, or 256")
 	marked(cmd, inDecode, "max-tokens")
 	fs.StringVar(&f.measured, "measured", "", "put a `RUN` beside the plan: a folder of `bench loop`, or a file of `bench speed --json`")
@@ -107,11 +109,13 @@ func (f *planFlags) check(c *cobra.Command) error {
 		}
 		f.Reserve = n
 	}
+	var err error
+	if f.KV, err = quantized(f.kv); err != nil {
+		return err
+	}
 	switch {
 	case f.model != "" && f.config != "":
 		return errors.New("--model and --config name two models: leave one out")
-	case f.KVBits != 0 && f.KVBits != 4 && f.KVBits != 8:
-		return fmt.Errorf("--kv-bits %d: must be 4 or 8, or 0", f.KVBits)
 	case f.Context < 0:
 		return fmt.Errorf("--ctx %d: must not be negative", f.Context)
 	case f.Turns < 0:
@@ -139,7 +143,7 @@ func (f *planFlags) writeAll(c *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		p, err := plan.Make(plan.Options{Recipe: r, Hardware: h, KVBits: f.KVBits, Vision: f.Vision, Reserve: f.Reserve})
+		p, err := plan.Make(plan.Options{Recipe: r, Hardware: h, KV: f.KV, Vision: f.Vision, Reserve: f.Reserve})
 		if err != nil {
 			return fmt.Errorf("recipe %s: %w", r.Name, err)
 		}

@@ -97,6 +97,7 @@ func TestPlanRefuses(t *testing.T) {
 		{"--recipe e4b", exitUsage, "e4b-16gb"},
 		{"--machine m9", exitUsage, "m5-16gb"},
 		{"--kv-bits 5", exitUsage, "--kv-bits 5"},
+		{"--recipe e4b-16gb --kv-bits 8 --kv-group 48", exitUsage, "--kv-group 48"},
 		{"--ctx -1", exitUsage, "--ctx -1"},
 		{"--turns -1", exitUsage, "--turns -1"},
 		{"--max-tokens -1", exitUsage, "--max-tokens -1"},

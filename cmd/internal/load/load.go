@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"reprise/cmd/internal/console"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/arch"
 	"reprise/model/hub"
@@ -76,6 +77,10 @@ func Find(model string) (hub.Checkpoint, error) {
 func failed(ckpt hub.Checkpoint, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("loading %s was cancelled: %w", ckpt.Name, err)
+	}
+	var misfit *state.MisfitError
+	if errors.As(err, &misfit) {
+		return fmt.Errorf("model %s: --kv-group %d: %w; take a smaller one, or leave --kv-bits out", ckpt.Name, misfit.Group, misfit)
 	}
 	return Damaged(ckpt, err)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"reprise/cmd/internal/speed"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/hub"
 	"reprise/model/synth"
@@ -51,6 +52,7 @@ func TestPlanAgainstWhatIsHeld(t *testing.T) {
 				ids = all[:700]
 			}
 			compare(t, m, o, ids)
+			exactKV(t, m, o, ids)
 		})
 	}
 }
@@ -118,4 +120,34 @@ func compare(t *testing.T, m *Model, o engine.Options, ids []int32) {
 		near("a snapshot", snapshot, stats.SnapBytes/int64(stats.Snapshots))
 	}
 	near("mlx_active_bytes behind a turn", p.Total+live+int64(stats.Snapshots)*snapshot, res.Row.MLXActiveBytes.Or(0)-before)
+}
+
+// exactKV is acceptance 5.6's "bytes as predicted": at 8 and 4 bits the live state is smaller by what the plan says, to the byte,
+// and so is what each kept token of growing layers takes.
+func exactKV(t *testing.T, m *Model, o engine.Options, ids []int32) {
+	t.Helper()
+	held := map[state.Quantization]int64{}
+	for _, kv := range []state.Quantization{{}, {Bits: 8, Group: 64}, {Bits: 4, Group: 32}} {
+		o.KV = kv
+		e, err := engine.Open(context.Background(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = e.Turn(context.Background(), engine.Request{Prompt: prompt.Input{IDs: ids}, MaxTokens: 8}, nil)
+		held[kv] = e.CacheStats().LiveBytes
+		row := e.Model().Info().RowBytes
+		e.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := FormOn(CPU, kv, 1)
+		var live, token int64
+		for _, s := range m.StateAt(700+8, f.Step, f) {
+			live, token = live+s.Live, token+s.Token
+		}
+		t.Logf("keys and values %s: %d bytes a token, live state %d", kv, row, held[kv])
+		if row != token || held[kv] != live {
+			t.Errorf("keys and values %s: the plan says %d bytes a token and %d live, the engine %d and %d", kv, token, live, row, held[kv])
+		}
+	}
 }

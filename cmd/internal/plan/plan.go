@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"reprise/cmd/internal/loop"
+	"reprise/kvcache/state"
 	"reprise/mlx"
+	"reprise/model/hub"
 )
 
 // Options say what to plan.
@@ -12,13 +14,13 @@ type Options struct {
 	Recipe   *Recipe // nil: Model on Hardware
 	Model    *Model  // of the recipe when nil
 	Hardware *Hardware
-	Profile  string // "": a prompt that grows from a tenth of the context to it
-	Context  int    // 0: what the last turn needs
-	Turns    int    // 0: 50
-	Answer   int    // tokens of an answer; 0: the profile's, or 256
-	KVBits   int
-	Vision   bool  // count the image tower as loaded
-	Reserve  int64 // for the system and other programs; < 0: by rule
+	Profile  string             // "": a prompt that grows from a tenth of the context to it
+	Context  int                // 0: what the last turn needs
+	Turns    int                // 0: 50
+	Answer   int                // tokens of an answer; 0: the profile's, or 256
+	KV       state.Quantization // of growing layers' keys and values
+	Vision   bool               // count the image tower as loaded
+	Reserve  int64              // for the system and other programs; < 0: by rule
 }
 
 // Line is a row of the budget.
@@ -94,8 +96,11 @@ func Make(o Options) (*Plan, error) {
 	if o.Vision {
 		m = m.withVision()
 	}
+	if err := m.keeps(o.KV); err != nil {
+		return nil, err
+	}
 	p.Total, p.Active = m.Weights()
-	p.Form, p.Trained = FormOn(o.Hardware.Backend, o.KVBits, p.Total), m.Trained
+	p.Form, p.Trained = FormOn(o.Hardware.Backend, o.KV, p.Total), m.Trained
 	var err error
 	if p.Loop, err = newLoop(&o); err != nil {
 		return nil, err
@@ -116,6 +121,19 @@ func Make(o Options) (*Plan, error) {
 	p.fleet()
 	p.notes(m)
 	return p, nil
+}
+
+// keeps says why the heads of growing layers cannot be kept so.
+func (m *Model) keeps(kv state.Quantization) error {
+	for _, k := range m.Kinds {
+		if k.Kind != hub.FullAttention || k.Cached == 0 {
+			continue
+		}
+		if err := kv.Check(int(dimOf(k.Kind, &m.widths))); err != nil {
+			return fmt.Errorf("--kv-group %d: %w", kv.Group, err)
+		}
+	}
+	return nil
 }
 
 // withVision counts the tower among what is loaded. A decode step does not read it.
@@ -164,8 +182,8 @@ func (f Form) text() string {
 	if f.Element == 4 {
 		text = "float32"
 	}
-	if f.KVBits > 0 {
-		text += fmt.Sprintf(", growing keys and values at %d bit in groups of %d", f.KVBits, f.Group)
+	if f.kv().On() {
+		text += fmt.Sprintf(", growing keys and values at %s", f.kv())
 	}
 	return text
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"reprise/kvcache/ledger/footprint/machine"
+	"reprise/kvcache/state"
 	"reprise/model/hub"
 )
 
@@ -191,7 +192,7 @@ func TestLoop(t *testing.T) {
 func TestQuantizedKV(t *testing.T) {
 	plain := recipe(t, "qwen27b-16gb", nil)
 	for bits, perElement := range map[int]float64{8: 1 + 4./64, 4: 0.5 + 4./64} {
-		p := recipe(t, "qwen27b-16gb", func(o *Options) { o.KVBits = bits })
+		p := recipe(t, "qwen27b-16gb", func(o *Options) { o.KV = state.Quantization{Bits: bits, Group: 64} })
 		for i, s := range p.State {
 			want := plain.State[i]
 			if s.Kind == hub.FullAttention {

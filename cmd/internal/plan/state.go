@@ -1,6 +1,9 @@
 package plan
 
-import "reprise/model/hub"
+import (
+	"reprise/kvcache/state"
+	"reprise/model/hub"
+)
 
 // Form is how state is kept.
 type Form struct {
@@ -11,19 +14,15 @@ type Form struct {
 }
 
 // FormOn is the form that state has on a backend.
-func FormOn(b Backend, kvBits int, weights int64) Form {
-	f := Form{Element: 2, KVBits: kvBits, Step: gridStep(b, weights)}
+func FormOn(b Backend, kv state.Quantization, weights int64) Form {
+	f := Form{Element: 2, KVBits: kv.Bits, Group: kv.Group, Step: gridStep(b, weights)}
 	if b == CPU {
 		f.Element = 4
-	}
-	if kvBits > 0 {
-		f.Group = kvGroup
 	}
 	return f
 }
 
-// kvGroup is the group of quantized keys and values.
-const kvGroup = 64
+func (f Form) kv() state.Quantization { return state.Quantization{Bits: f.KVBits, Group: f.Group} }
 
 // gridStep is the engine's rule (server/engine, gridStep): the test compares them.
 func gridStep(b Backend, weights int64) int {
@@ -38,20 +37,8 @@ func gridStep(b Backend, weights int64) int {
 	return 2048
 }
 
-// How kvcache/state sizes its buffers; the test compares them with what a run holds.
-const (
-	growStep    = 256 // rows by which a growing buffer's capacity is rounded up
-	windowSlack = 16  // rows beyond the window that survive a move
-	windowRound = 64
-)
-
 // growing is the bytes of a token's elements in growing layers.
-func (f Form) growing(elements int64) int64 {
-	if f.KVBits == 0 {
-		return elements * f.Element
-	}
-	return elements*int64(f.KVBits)/8 + elements/int64(f.Group)*2*f.Element // scales and biases
-}
+func (f Form) growing(elements int64) int64 { return f.kv().ElementBytes(elements, int(f.Element)) }
 
 // StateOf is the state of one conversation in layers of one kind.
 type StateOf struct {
@@ -73,18 +60,16 @@ func (m *Model) StateAt(tokens, width int, f Form) []StateOf {
 			s.Snapshot = s.Live
 		case hub.SlidingAttention:
 			row := k.TokenElements * f.Element
-			s.Live = int64(roundUp(int(m.Window)-1+windowSlack+max(width, growStep), windowRound)) * row
+			s.Live = int64(state.SlidingRows(int(m.Window), width)) * row
 			s.Snapshot = int64(min(tokens, int(m.Window)-1)) * row
 		default:
 			s.Token = f.growing(k.TokenElements)
-			s.Live = int64(roundUp(tokens, growStep)) * s.Token
+			s.Live = int64(state.GrowingRows(tokens)) * s.Token
 		}
 		out = append(out, s)
 	}
 	return out
 }
-
-func roundUp(n, step int) int { return (n + step - 1) / step * step }
 
 // readState is what a decode step reads of the state at a context: every layer's rows that it attends to, those of layers that
 // reuse another one's too, and the recurrent state.
