@@ -101,7 +101,7 @@ func TestUsageErrors(t *testing.T) {
 		{"bench speed --layers 3", "--synth"},
 		{"bench speed --set vocab_size=3", "--synth"},
 		{"bench speed --synth c.json --model m", "--synth and --model"},
-		{"run --kv-bits 5", "--kv-bits 5"},
+		{"run hi --kv-bits 5", "--kv-bits 5"},
 		{"serve --kv-bits 8 --kv-group 48", "--kv-group 48"},
 		{"bench speed --kv-group 64", "--kv-bits 8 or 4"},
 		{"bench loop --kv-bits 0", "--kv-bits 0"},
