@@ -40,8 +40,11 @@ type victim struct {
 }
 
 // shrink evicts until that many bytes fit into the budget, what is worth least a byte first.
-func (c *Cache) shrink(need int64) {
-	for c.bytes.total()+need > c.opts.Budget {
+func (c *Cache) shrink(need int64) { c.shrinkTo(c.opts.Budget - need) }
+
+// shrinkTo evicts until no more than that many bytes are held.
+func (c *Cache) shrinkTo(most int64) {
+	for c.bytes.total() > most {
 		var worst *victim
 		for _, v := range c.victims() {
 			if worst == nil || v.loss*float64(worst.bytes) < worst.loss*float64(v.bytes) {

@@ -185,6 +185,25 @@ func (st *State) Arrays() []mlx.Array {
 // Bytes is what all layers allocated at the end of the last call. Any goroutine may ask.
 func (st *State) Bytes() int64 { return st.bytes.Load() }
 
+// Sizes are what the buffers take now: a token's row in all growing layers together, and everything that does not grow. On the
+// worker, between calls; row is 0 before the first one.
+func (st *State) Sizes() (row, fixed int64) {
+	for _, l := range st.layers {
+		n, rows := l.Bytes(), int64(l.Offset())
+		if l.Kind() != Growing {
+			fixed += n
+			continue
+		}
+		if b, ok := l.(interface{ Capacity() int }); ok {
+			rows = int64(b.Capacity())
+		}
+		if rows > 0 {
+			row += (n + rows - 1) / rows
+		}
+	}
+	return row, fixed
+}
+
 // Free releases every buffer and what was captured but not handed over; the state is empty afterwards.
 func (st *State) Free() {
 	st.dropCaptured()

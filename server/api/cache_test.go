@@ -42,6 +42,9 @@ func TestStats(t *testing.T) {
 		"cache.states": 4, "cache.busy_states": 1, "cache.pieces": 5, "cache.snapshots": 6, "cache.nodes": 7, "cache.tokens": 80, "cache.ghost_tokens": 9,
 		"cache.sessions": 2, "cache.history_tokens": 70, "cache.evicted_tokens": 11, "cache.evicted_snapshots": 12,
 		"audits.match": 5, "audits.within": 4, "audits.mismatch": 3, "audits.skipped": 2, "audits.failed": 1,
+		"memory.limit_bytes": 4e9, "memory.base_bytes": 1e9, "memory.reserve_bytes": 3e8, "memory.room_bytes": 2e9, "memory.row_bytes": 6144,
+		"memory.fixed_bytes": 5e6, "memory.call_bytes": 7e6, "memory.waited": 8, "memory.refused_later": 3, "memory.refused_never": 2, "memory.cut_answers": 1,
+		"memory.yielded_bytes": 9e6, "memory.pressure_events": 4, "memory.pressure_evicted_tokens": 1234, "memory.pressure_budget_bytes": 6e6,
 		"waiting": 0, "identity_errors": 2, "write_errors": 0,
 	} {
 		var at any = v

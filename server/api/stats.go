@@ -14,6 +14,7 @@ type Stats struct {
 	Purposes       map[ledger.Purpose]int64 `json:"purposes"` // turns of each, the clients' among them
 	Cache          Cache                    `json:"cache"`
 	Tiers          engine.TierStats         `json:"tiers"` // disk and remote store; null where there is none
+	Memory         engine.MemoryStats       `json:"memory"`
 	Audits         engine.AuditStats        `json:"audits"`
 	Waiting        int                      `json:"waiting"` // turns in the queue now
 	IdentityErrors int64                    `json:"identity_errors"`
@@ -75,7 +76,7 @@ func (s *Server) stats(w http.ResponseWriter, _ *http.Request) error {
 	totals := s.engine.Ledger().Totals()
 	out := Stats{
 		Turns: turns(totals.Purposes[ledger.PurposeTurn]), Purposes: map[ledger.Purpose]int64{},
-		Cache: holds(s.engine.CacheStats()), Tiers: s.engine.TierStats(), Audits: s.engine.AuditStats(),
+		Cache: holds(s.engine.CacheStats()), Tiers: s.engine.TierStats(), Memory: s.engine.MemoryStats(), Audits: s.engine.AuditStats(),
 		Waiting: s.engine.Waiting(), IdentityErrors: totals.IdentityErrors, WriteErrors: totals.WriteErrors,
 	}
 	for _, p := range []ledger.Purpose{ledger.PurposeTurn, ledger.PurposeAudit, ledger.PurposeWarmup} {

@@ -131,10 +131,10 @@ func (a *auditor) take(x *audit) {
 	a.drop(x)
 }
 
-// fits says whether a second state of that length has room beside what is kept: the budget is half of what was free.
+// fits says whether a second state of that length has room beside what is kept.
 func (a *auditor) fits(x *audit) bool {
-	m, s := a.engine.model.forCache(), a.engine.cache.Stats()
-	return s.LiveBytes+s.PieceBytes+s.SnapBytes+int64(len(x.ids))*m.RowBytes+m.SnapshotBytes <= 2*s.Budget
+	room, _ := a.engine.memory.room()
+	return a.engine.memory.alone(len(x.ids), 0) <= room
 }
 
 func (a *auditor) count(change func(*AuditStats)) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"reprise/kvcache"
-	"reprise/kvcache/ledger/footprint"
 	"reprise/kvcache/state"
 	"reprise/mlx"
 )
@@ -18,20 +17,14 @@ const sparseSnapshots = 1024
 // leastBudget is what the cache gets however little memory is free: one conversation of the small model.
 const leastBudget = 64 << 20
 
-// budget is the bytes of state that are kept when nobody says how many: half of what the process could still grow by, and
-// on Metal of what its recommended working set leaves. It is read once, behind the load.
-func (e *Engine) budget(ctx context.Context) int64 {
+// budget is the bytes of state that are kept when nobody says how many: half of what a turn could take. It is read once,
+// behind the load.
+func (e *Engine) budget() int64 {
 	if e.opts.CacheMem > 0 {
 		return e.opts.CacheMem
 	}
-	var free int64
-	if host, err := footprint.ReadHost(); err == nil {
-		free = host.FreeBytes()
-	}
-	if info, err := e.worker.Info(ctx); err == nil && info.RecommendedWorkingSet > 0 {
-		free = min(free, info.RecommendedWorkingSet-mlx.ReadMemory().Active)
-	}
-	return max(leastBudget, free/2)
+	room, _ := e.memory.room()
+	return max(leastBudget, room/2)
 }
 
 // forCache is what the cache must know of the model.

@@ -18,7 +18,12 @@ func (t *turn) prefill(ctx context.Context) error {
 	t.prefillStart = time.Now()
 	defer func() { t.row.PrefillMs = ledger.Ms(time.Since(t.prefillStart)) }() // of one that breaks off; see decode
 	ids := t.prompt.IDs
-	for _, c := range t.plan.Chunks() {
+	for i, c := range t.plan.Chunks() {
+		if i > 0 {
+			if err := t.continues(ctx, c); err != nil {
+				return err
+			}
+		}
 		start := time.Now()
 		if err := t.step(ctx, func(s *mlx.Scope) error { return t.chunk(s, c) }); err != nil {
 			return err
@@ -41,6 +46,7 @@ func (t *turn) prefill(ctx context.Context) error {
 
 // chunk is one forward call of the prefill, with its captures; the last one is only sent out, unless it has any.
 func (t *turn) chunk(s *mlx.Scope, c kvcache.Chunk) error {
+	t.weigh(c)
 	t.state.CaptureAt(c.Captures...)
 	hidden := t.feed(s, mlx.New(s, t.prompt.IDs[c.From:c.To], 1, c.To-c.From), &t.prefilled)
 	if c.To == len(t.prompt.IDs) {
@@ -52,6 +58,10 @@ func (t *turn) chunk(s *mlx.Scope, c kvcache.Chunk) error {
 	}
 	snapshots, err := t.state.Captured()
 	t.made.Snapshots = append(t.made.Snapshots, snapshots...)
+	if err == nil && c.To < len(t.prompt.IDs) {
+		t.weighed()
+	}
+	t.engine.memory.saw(t.state.Sizes())
 	return err
 }
 
@@ -72,6 +82,9 @@ func (t *turn) decode(ctx context.Context) error {
 	for {
 		var id int
 		var odds *sample.Logprob
+		if err := t.stretch(ctx); err != nil {
+			return err
+		}
 		more := len(t.result.IDs)+1 < t.maxTokens
 		err := t.step(ctx, func(s *mlx.Scope) error {
 			start := time.Now()
@@ -97,6 +110,7 @@ func (t *turn) decode(ctx context.Context) error {
 		if len(t.times) == 1 {
 			// The last chunk was only sent out by prefill: it is computed when its token is here.
 			t.row.PrefillMs = ledger.Ms(t.times[0].Sub(t.prefillStart))
+			t.weighed()
 		}
 		end := slices.Contains(t.model.eos, int32(id))
 		if err := t.hold.take(int32(id), end || !more); err != nil {

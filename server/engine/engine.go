@@ -38,6 +38,7 @@ type Options struct {
 	L2                             string
 	NoReuse                        bool  // compute everything, for comparisons
 	CacheMem                       int64 // bytes of state that are kept; 0: by the memory that is free after the load
+	MemoryLimit                    int64 // bytes of the process, see memory; 0: by the machine
 	Splice                         prompt.Splice
 	Audit                          Audit
 	LedgerDir                      string // JSONL goes there; "": memory only
@@ -58,14 +59,19 @@ type Engine struct {
 	model  *Model
 
 	ledger *ledger.Ledger
-	cache  *kvcache.Cache
-	kept   kept
-	lines  lines
-	audits *auditor
-	lower  *lower // nil: no lower tiers
+	memory *memory
+	// assembling holds a token for each prompt that is being made into ids.
+	assembling chan struct{}
+	cache      *kvcache.Cache
+	kept       kept
+	lines      lines
+	audits     *auditor
+	press      *pressure // nil: the host's memory is not the device's
+	lower      *lower    // nil: no lower tiers
 
-	mu    sync.Mutex // guards turns
+	mu    sync.Mutex // guards what follows
 	turns []*turn    // open ones
+	peaks int        // of MLX's that were begun
 }
 
 // Open starts the worker and loads the model.
@@ -75,7 +81,7 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	} else if opts.CPU.Log == nil {
 		opts.CPU.Log = opts.Logger
 	}
-	e := &Engine{opts: opts, id: fmt.Sprintf("%s-%d", hostname(), os.Getpid())}
+	e := &Engine{opts: opts, assembling: make(chan struct{}, mostAssembling), id: fmt.Sprintf("%s-%d", hostname(), os.Getpid())}
 	defer func() {
 		if err != nil {
 			e.Close()
@@ -94,18 +100,26 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	if e.model, err = e.load(ctx, opts); err != nil {
 		return nil, err
 	}
-	e.cache = kvcache.New(kvcache.Options{Budget: e.budget(ctx)})
+	if e.memory, err = e.openMemory(ctx, opts.MemoryLimit); err != nil {
+		return nil, err
+	}
+	e.memory.bound(e.model.Info().Bytes)
+	e.cache = kvcache.New(kvcache.Options{Budget: e.budget()})
 	e.cache.Add(e.model.forCache())
 	if e.lower, err = e.openLower(opts); err != nil {
 		return nil, err
 	}
 	e.audits = e.startAuditor()
+	if !e.memory.separate {
+		e.press = e.watchPressure(pressureInterval)
+	}
 	return e, nil
 }
 
 // Close waits for the step in progress and releases everything.
 func (e *Engine) Close() {
-	e.lower.close() // first: it stores what is left
+	e.press.close()
+	e.lower.close() // before the cache goes: it stores what is left
 	if e.audits != nil {
 		e.audits.close()
 	}
@@ -150,7 +164,7 @@ func (e *Engine) Waiting() int { return e.queue.Waiting() }
 
 // Count is how many tokens a request's prompt has; no turn is run.
 func (e *Engine) Count(ctx context.Context, req Request) (int, error) {
-	p, err := e.model.assembler.Assemble(ctx, req.Prompt)
+	p, err := e.assemble(ctx, req.Prompt)
 	if err != nil {
 		return 0, promptError(err)
 	}

@@ -289,7 +289,7 @@ func (x *loan) shares(hit int) (l1, l2 int) {
 
 // lowerTiers are the row's fields of the tiers.
 func (t *turn) lowerTiers() {
-	r, m, l := &t.row, &t.plan.Match, t.engine.lower
+	r, m, l := &t.row, t.match, t.engine.lower
 	l1, l2 := t.loan.shares(m.Hit)
 	r.LookupHitTokens, r.L0HitTokens = ledger.Some(m.Hit), ledger.Some(m.Hit-l1-l2)
 	r.L1HitTokens, r.L2HitTokens, r.LowerHitTokens = ledger.Some(l1), ledger.Some(l2), ledger.Some(l1+l2)

@@ -130,6 +130,15 @@ type RequestError struct {
 
 func (e *RequestError) Error() string { return e.Message }
 
+// MemoryError refuses a turn that memory does not hold.
+type MemoryError struct {
+	Never      bool // not even with nothing else there: a shorter prompt would help, or a larger limit
+	RetryAfter time.Duration
+	Message    string // with the figures
+}
+
+func (e *MemoryError) Error() string { return e.Message }
+
 func tooLong(prompt, context int) *RequestError {
 	return &RequestError{Code: "context_length_exceeded", Param: "messages", Message: fmt.Sprintf(
 		"This model's maximum context length is %d tokens. However, your prompt has %d tokens and at least one must be left for the answer. Please shorten the prompt.", context, prompt)}

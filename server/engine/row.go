@@ -34,10 +34,11 @@ func (t *turn) finish(err error) (*Result, error) {
 
 func (t *turn) finishReason(err error) ledger.FinishReason {
 	var refused *RequestError
+	var memory *MemoryError
 	switch {
 	case err == nil:
 		return t.result.Finish
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.As(err, &memory):
 		return ledger.FinishRefused
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return ledger.FinishCancelled
@@ -60,10 +61,10 @@ func (t *turn) tokens() {
 	r.PromptSHA256 = ledger.Some(t.prompt.SHA256)
 	r.TemplateMs, r.TokenizeMs = ledger.Ms(t.prompt.TemplateTime), ledger.Ms(t.prompt.TokenizeTime)
 	r.SplicedTokens = some(t.prompt.Spliced)
-	if t.plan == nil {
+	if t.match == nil {
 		return // no lookup was made
 	}
-	m := &t.plan.Match
+	m := t.match
 	r.SessionID = m.Session
 	if m.Parent != "" {
 		r.ParentTurnID = ledger.Some(m.Parent)
@@ -79,8 +80,13 @@ func (t *turn) tokens() {
 	r.LimitedBy = ledger.Some(ledger.LimitedBy(m.LimitedBy))
 	r.MissReason = ledger.Some(ledger.MissReason(m.Miss))
 	r.MatchedPath = m.Path
-	r.RestoreBytes = ledger.Some(t.plan.Copied())
-	r.BatchWidth = some(1)
+	if t.short {
+		r.LimitedBy = ledger.Some(ledger.LimitMemory)
+	}
+	if t.plan != nil {
+		r.RestoreBytes = ledger.Some(t.plan.Copied())
+		r.BatchWidth = some(1)
+	}
 	t.diverged()
 }
 
@@ -89,7 +95,7 @@ const leadTokens = 16
 
 // diverged says where and in what the prompt left what was known, and keeps both texts for Why.
 func (t *turn) diverged() {
-	m := &t.plan.Match
+	m := t.match
 	if m.DivergedAt < 0 {
 		return
 	}
@@ -172,8 +178,7 @@ type usage struct {
 func (e *Engine) open(t *turn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.readPeak()
-	mlx.ResetPeak()
+	e.newPeak()
 	e.turns = append(e.turns, t)
 	for _, x := range e.turns {
 		x.usage.concurrent = max(x.usage.concurrent, len(e.turns))
@@ -185,6 +190,28 @@ func (e *Engine) close(t *turn) {
 	defer e.mu.Unlock()
 	e.readPeak()
 	e.turns = slices.DeleteFunc(e.turns, func(x *turn) bool { return x == t })
+}
+
+// newPeak begins a new peak. e.mu is held.
+func (e *Engine) newPeak() {
+	e.readPeak()
+	mlx.ResetPeak()
+	e.peaks++
+}
+
+// beginPeak begins a new peak for a call, and says which.
+func (e *Engine) beginPeak() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.newPeak()
+	return e.peaks
+}
+
+// peakSince is the peak, and whether it is still the one that was begun.
+func (e *Engine) peakSince(begun int) (bytes int64, same bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return mlx.ReadMemory().Peak, e.peaks == begun
 }
 
 func (e *Engine) readPeak() {

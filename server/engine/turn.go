@@ -41,9 +41,14 @@ type turn struct {
 	started   time.Time
 	prompt    *prompt.Prompt
 	maxTokens int
-	side      bool            // beside an agent's main line
-	plan      *kvcache.Plan   // nil until the lookup
-	loan      *loan           // what lower tiers have of the prompt; nil: there are none
+	side      bool           // beside an agent's main line
+	match     *kvcache.Match // nil until the lookup
+	plan      *kvcache.Plan  // nil until the turn is admitted
+	loan      *loan          // what lower tiers have of the prompt; nil: there are none
+	rows      int            // of the state, that there is memory for
+	paused    time.Duration  // waiting for memory
+	short     bool           // memory refused the turn, or cut its answer
+	weighing  weighing
 	state     *state.State    // owned by this turn from restore to commit
 	made      kvcache.Made    // what entered the model since the last commit
 	computed  int             // offset that is committed
@@ -95,6 +100,9 @@ func (t *turn) run(ctx context.Context) error {
 	if err := t.assemble(ctx); err != nil {
 		return err
 	}
+	if err := t.fits(); err != nil {
+		return err
+	}
 	// Adapters open their stream on this: a client that waits in the queue has its headers.
 	if err := t.emit(Event{Prompt: len(t.prompt.IDs)}); err != nil {
 		return err
@@ -125,7 +133,7 @@ func (t *turn) assemble(ctx context.Context) error {
 	if l := t.engine.lower; t.req.PD != "" && (l == nil || l.tiers.Remote == nil) {
 		return &RequestError{Code: "unsupported", Param: "reprise.pd", Message: "reprise.pd hands a prompt's state to another process through a shared store, and this server has none: start it with --l2"}
 	}
-	p, err := t.model.assembler.Assemble(ctx, t.req.Prompt)
+	p, err := t.engine.assemble(ctx, t.req.Prompt)
 	if err != nil {
 		return promptError(err)
 	}
@@ -173,6 +181,7 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
 	wish := t.wish()
 	t.loan = t.engine.lower.look(ctx, t, wish)
+	given := false
 	for {
 		start := time.Now()
 		_, leave, err = t.engine.queue.Admit(ctx)
@@ -185,23 +194,29 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 			return nil, err
 		}
 		start = time.Now()
-		plan, wait, err := t.engine.cache.Begin(wish)
+		plan, other, err := t.engine.cache.Begin(wish)
 		t.row.LookupMs = ledger.Ms(time.Since(start))
-		if err == nil && wait == nil {
-			t.plan, t.reached, t.computed = plan, plan.Hit, plan.Hit
-			t.chooseAudit()
-			return leave, nil
+		found := wait
+		if err == nil && other == nil {
+			if found, err = t.claim(ctx, plan, &given); err == nil && found == goOn {
+				return leave, nil
+			}
 		}
 		leave()
-		if err != nil {
+		start = time.Now()
+		switch {
+		case err != nil || found == again:
+		case other == nil:
+			err = t.pause(ctx)
+		default:
+			select {
+			case <-other.Done:
+			case <-ctx.Done():
+			}
+		}
+		if waited += time.Since(start); err != nil {
 			return nil, err
 		}
-		start = time.Now()
-		select {
-		case <-wait.Done:
-		case <-ctx.Done():
-		}
-		waited += time.Since(start)
 	}
 }
 
@@ -228,6 +243,7 @@ func (t *turn) restore(ctx context.Context) error {
 	start := time.Now()
 	defer func() { t.row.RestoreMs = ledger.Ms(time.Since(start)) }()
 	room := len(t.prompt.IDs) + t.expected()
+	t.rows = room
 	return t.step(ctx, func(s *mlx.Scope) error {
 		got, err := t.plan.Restore(func() kvcache.State {
 			fresh := t.model.net.NewState()

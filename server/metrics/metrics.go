@@ -16,6 +16,8 @@ type Source interface {
 	Ledger() *ledger.Ledger
 	Waiting() int
 	CacheStats() engine.CacheStats
+	TierStats() engine.TierStats
+	MemoryStats() engine.MemoryStats
 }
 
 // Handler answers GET /metrics. It watches the source's ledger from now on: make it before the first turn.
@@ -58,6 +60,8 @@ func newTimes() *times {
 		{"lookup", "Finding what serves a prompt.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.LookupMs }},
 		{"restore", "Bringing state to the point of the hit.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.RestoreMs }},
 		{"l1_load", "Reading blocks from the local disk.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L1LoadMs }},
+		{"l1_store", "Writing blocks to the local disk, behind the turns.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L1StoreMs }},
+		{"l2_store", "Sending blocks to the shared store, behind the turns.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L2StoreMs }},
 		{"l2_transfer", "Fetching blocks from the shared store.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L2TransferMs }},
 	} {
 		t.of = append(t.of, timed{prometheus.NewHistogram(prometheus.HistogramOpts{Name: "reprise_" + h.name + "_seconds", Help: h.help, Buckets: h.buckets}), h.value})

@@ -88,3 +88,33 @@ func TestSumsAreTheRows(t *testing.T) {
 		t.Error("a value that no row has is printed")
 	}
 }
+
+// What was done to keep the memory, and the tiers' counters, with their times: bytes by seconds is the throughput.
+func TestAdmissionAndTiers(t *testing.T) {
+	e := wiretest.New(nil)
+	h := metrics.Handler(e)
+	row := e.Finish(engine.Request{TurnID: "turn_x"}, "x", 3).Row
+	row.L1StoreMs, row.L2StoreMs = ledger.Some(500.0), ledger.Some(1500.0)
+	e.Ledger().Record(row)
+	got := scrape(t, h)
+	for _, c := range []struct {
+		name   string
+		labels []string
+		want   float64
+	}{
+		{"reprise_memory_limit_bytes", nil, 4e9}, {"reprise_memory_room_bytes", nil, 2e9},
+		{"reprise_admission_waited_turns_total", nil, 8}, {"reprise_admission_refused_turns_total", []string{"fits", "later"}, 3},
+		{"reprise_admission_refused_turns_total", []string{"fits", "never"}, 2}, {"reprise_admission_cut_answers_total", nil, 1},
+		{"reprise_admission_yielded_bytes_total", nil, 9e6}, {"reprise_pressure_events_total", nil, 4}, {"reprise_pressure_evicted_tokens_total", nil, 1234},
+		{"reprise_disk_bytes", nil, 3e6}, {"reprise_disk_written_today_bytes", nil, 4e6}, {"reprise_disk_daily_write_budget_bytes", nil, 50e9},
+		{"reprise_tier_off", []string{"tier", "l1"}, 0}, {"reprise_tier_off", []string{"tier", "l2"}, 1},
+		{"reprise_tier_stored_blocks_total", []string{"tier", "l1"}, 3}, {"reprise_tier_stored_bytes_total", []string{"tier", "l1"}, 4e6},
+		{"reprise_tier_store_seconds_total", []string{"tier", "l1"}, 0.008}, {"reprise_tier_loaded_blocks_total", []string{"tier", "l2"}, 1},
+		{"reprise_tier_loaded_bytes_total", []string{"tier", "l2"}, 2e6}, {"reprise_tier_load_seconds_total", []string{"tier", "l2"}, 0.004},
+		{"reprise_l1_store_seconds", nil, 0.5}, {"reprise_l2_store_seconds", nil, 1.5},
+	} {
+		if v := value(got[c.name], c.labels...); v != c.want {
+			t.Errorf("%s %v is %v, want %v", c.name, c.labels, v, c.want)
+		}
+	}
+}

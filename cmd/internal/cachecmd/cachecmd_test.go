@@ -61,6 +61,9 @@ answers  6 tokens; 3 came back and were spliced in
 miss     no_snapshot: 2 turns, 12 tokens
 cache    1.5 MB of 2.00 GB: 1.0 MB in 2 states (1 in use), 500.0 kB in 3 pieces, 12 B in 4 snapshots
 tree     1,234 tokens in 5 nodes, 6 of them ghosts; 7 sessions
+memory   2.00 GB left of 4.00 GB, 1.00 GB of them the model's; a token takes 6,144 bytes, any state 5.0 MB, a step at the context's end 7.0 MB
+         8 turns waited for it, 3 were refused for now, 2 for good, 1 answers were cut; the cache gave up 9.0 MB
+         the host ran short of it 4 times: 1,234 tokens evicted; the cache has 6.0 MB meanwhile
 disk     3.0 MB of 20.00 GB in 7 blocks, in /kv
          read 2 blocks, 1.0 MB at 500.0 MB/s; wrote 3, 4.0 MB at 500.0 MB/s; evicted 0; 0 bad
          written today: 4.0 MB of 50.00 GB; 0 blocks were over it

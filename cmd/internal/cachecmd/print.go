@@ -29,6 +29,7 @@ func WriteStats(out io.Writer, s *api.Stats) error {
 		}
 	}
 	writeCache(w, &c)
+	writeMemory(w, &s.Memory)
 	writeTiers(w, &s.Tiers)
 	fmt.Fprintf(w, "evicted\t%s tokens, %s snapshots\n", num(c.Evicted), num(c.SnapshotsEvicted))
 	fmt.Fprintf(w, "audits\t%s match, %s within, %s mismatch, %s skipped, %s failed\n", num(a.Matches), num(a.Within), num(a.Mismatches), num(a.Skipped), num(a.Failed))
@@ -42,6 +43,23 @@ func writeCache(w io.Writer, c *api.Cache) {
 	fmt.Fprintf(w, "cache\t%s of %s: %s in %d states (%d in use), %s in %d pieces, %s in %d snapshots\n", console.Bytes(c.Bytes), console.Bytes(c.Budget),
 		console.Bytes(c.StateBytes), c.States, c.Busy, console.Bytes(c.PieceBytes), c.Pieces, console.Bytes(c.SnapBytes), c.Snapshots)
 	fmt.Fprintf(w, "tree\t%s tokens in %s nodes, %s of them ghosts; %s sessions\n", console.Count(c.Tokens), console.Count(c.Nodes), console.Count(c.Ghosts), console.Count(c.Sessions))
+}
+
+// writeMemory prints what the process may take, and what was done to keep it.
+func writeMemory(w io.Writer, m *engine.MemoryStats) {
+	fmt.Fprintf(w, "memory\t%s left of %s, %s of them the model's; a token takes %s bytes, any state %s, a step at the context's end %s\n", console.Bytes(m.Room),
+		console.Bytes(m.Limit), console.Bytes(m.Base), num(m.Row), console.Bytes(m.Fixed), console.Bytes(m.Call))
+	if m.Waited+m.RefusedLater+m.RefusedNever+m.Cut+m.Yielded > 0 {
+		fmt.Fprintf(w, "\t%s turns waited for it, %s were refused for now, %s for good, %s answers were cut; the cache gave up %s\n", num(m.Waited), num(m.RefusedLater),
+			num(m.RefusedNever), num(m.Cut), console.Bytes(m.Yielded))
+	}
+	if m.Pressed > 0 {
+		fmt.Fprintf(w, "\tthe host ran short of it %s times: %s tokens evicted", num(m.Pressed), num(m.PressEvicted))
+		if m.Budget > 0 {
+			fmt.Fprintf(w, "; the cache has %s meanwhile", console.Bytes(m.Budget))
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 // writeTiers prints a line a tier, none where there is none.

@@ -50,7 +50,7 @@ type serveFlags struct {
 	noReuse   bool
 	logLevel  string
 
-	cacheMem                           string
+	cacheMem, memoryLimit              string
 	cacheDisk, diskLimit, diskRate, l2 string
 	splice                             string
 	audit                              float64
@@ -77,13 +77,14 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.splice, "splice", prompt.SpliceOn.String(), "`on|text|off`: an answer that a client sends back is put back as it was generated; only its text is; it is tokenized anew")
 	marked(cmd, inAssemble, "splice")
 	fs.StringVar(&f.cacheMem, "cache-mem", "0", "keep at most this `SIZE` of state, for instance 2GB (decimal); 0 is by the memory that is free after the load")
+	fs.StringVar(&f.memoryLimit, "memory-limit", "0", "the process's memory may not pass this `SIZE`: prompts wait or are refused, with the figures; 0 is the machine's or the\ncontainer's memory but a sixteenth (256 MB to 2 GB). Of a GPU with memory of its own it is what is held there")
 	fs.StringVar(&f.cacheDisk, "cache-disk", "", "keep state in this `DIR`, too, so that it survives a restart; on is REPRISE_HOME/kv; processes may share it")
 	fs.StringVar(&f.diskLimit, "cache-disk-limit", "20GB", "bytes of that folder: `SIZE`, decimal")
 	fs.StringVar(&f.diskRate, "cache-disk-rate", "50GB", "write at most this `SIZE` a day there: an SSD wears")
 	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s")
 	fs.StringVar(&f.warm, "warm", "", "run the requests in `FILE` at the start, one token long: JSON bodies of chat completions (or with a prompt), one, a list, or one a line")
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
-	marked(cmd, inPlan, "cache-mem", "cache-disk", "cache-disk-limit", "cache-disk-rate", "l2", "warm", "no-reuse")
+	marked(cmd, inPlan, "cache-mem", "memory-limit", "cache-disk", "cache-disk-limit", "cache-disk-rate", "l2", "warm", "no-reuse")
 	fs.IntVar(&f.maxOutput, "max-output", 0, "most tokens of an answer, whatever a request says; 0 is what the context leaves")
 	marked(cmd, inDecode, "max-output")
 	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one")
@@ -133,7 +134,7 @@ func (f *serveFlags) run(c *cobra.Command) error {
 		}
 		opts.ForceTools = append(opts.ForceTools, forced)
 	}
-	opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
+	opts.MemoryLimit, opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.MemoryLimit, kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
 	opts.CacheDisk, opts.CacheDiskLimit, opts.CacheDiskDaily, opts.L2 = kept.CacheDisk, kept.CacheDiskLimit, kept.CacheDiskDaily, f.l2
 	key := f.key
 	if key == "" {
@@ -207,6 +208,9 @@ func forceTool(flag string) (engine.ForceTool, error) {
 func (f *serveFlags) keep(o *engine.Options) (err error) {
 	if o.CacheMem, err = console.ParseBytes(f.cacheMem); err != nil {
 		return usagef("--cache-mem: %w", err)
+	}
+	if o.MemoryLimit, err = console.ParseBytes(f.memoryLimit); err != nil {
+		return usagef("--memory-limit: %w", err)
 	}
 	if err := f.tiers(o); err != nil {
 		return err

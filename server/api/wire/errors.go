@@ -35,6 +35,8 @@ const (
 	CodeNoModel      = "model_not_found"
 	CodeNotFound     = "not_found"
 	CodeBusy         = "rate_limit_exceeded"
+	CodeTooLong      = "context_length_exceeded"
+	CodeMemory       = "out_of_memory"
 )
 
 // BadRequest is a 400 about param.
@@ -47,6 +49,7 @@ func BadRequest(param, code, format string, args ...any) *Error {
 func AsError(err error) *Error {
 	var own *Error
 	var refused *engine.RequestError
+	var memory *engine.MemoryError
 	switch {
 	case errors.As(err, &own):
 		return own
@@ -56,6 +59,11 @@ func AsError(err error) *Error {
 			status = http.StatusNotFound
 		}
 		return &Error{Status: status, Code: refused.Code, Param: refused.Param, Message: refused.Message}
+	case errors.As(err, &memory) && memory.Never:
+		// Agents know the code, and shorten their prompt.
+		return &Error{Status: http.StatusBadRequest, Code: CodeTooLong, Param: "messages", Message: memory.Message}
+	case errors.As(err, &memory):
+		return &Error{Status: http.StatusServiceUnavailable, Code: CodeMemory, Message: memory.Message, RetryAfter: memory.RetryAfter}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		// Either the client has left and nobody reads this, or the server is being stopped.
 		return &Error{Status: http.StatusServiceUnavailable, Code: "stopping", Message: "the server is stopping; try again when it is back", RetryAfter: 5 * time.Second}

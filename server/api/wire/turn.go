@@ -28,6 +28,7 @@ type Engine interface {
 	Why(turn string) (engine.Why, bool)
 	ClearCache(ctx context.Context) error
 	TierStats() engine.TierStats
+	MemoryStats() engine.MemoryStats
 	ClearTiers(ctx context.Context, disk, remote bool) error
 	VerifyCache(ctx context.Context) error
 	Count(ctx context.Context, req engine.Request) (int, error)
@@ -96,12 +97,15 @@ func (t *Turns) Run(ctx context.Context, req engine.Request, emit func(engine.Ev
 	}
 	var refused *engine.RequestError
 	var panicked *engine.PanicError
+	var memory *engine.MemoryError
 	switch {
 	case err == nil, ctx.Err() != nil:
 	case errors.As(err, &refused):
 		attrs = append(attrs, slog.String("code", refused.Code), slog.String("param", refused.Param))
 	case errors.As(err, &panicked):
 		level, attrs = slog.LevelError, append(attrs, slog.String("panic", t.opts.panicked(panicked.Value)), slog.String("stack", panicked.Stack))
+	case errors.As(err, &memory): // its words are counts
+		level, attrs = slog.LevelWarn, append(attrs, slog.String("memory", memory.Message))
 	default:
 		level, attrs = slog.LevelError, append(attrs, slog.Any("err", err))
 	}

@@ -134,6 +134,12 @@ func (e *Engine) TierStats() engine.TierStats {
 	}
 }
 
+// MemoryStats are made up.
+func (e *Engine) MemoryStats() engine.MemoryStats {
+	return engine.MemoryStats{Limit: 4e9, Base: 1e9, Reserve: 3e8, Room: 2e9, Row: 6144, Fixed: 5e6, Call: 7e6, Waited: 8, RefusedLater: 3, RefusedNever: 2, Cut: 1,
+		Yielded: 9e6, Pressed: 4, PressEvicted: 1234, Budget: 6e6}
+}
+
 // ClearTiers counts what was cleared.
 func (e *Engine) ClearTiers(_ context.Context, disk, remote bool) error {
 	e.DisksCleared, e.RemotesCleared = e.DisksCleared+count(disk), e.RemotesCleared+count(remote)
