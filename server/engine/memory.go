@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"reprise/kvcache/ledger/footprint"
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/model/hub"
 )
@@ -172,7 +173,7 @@ func (m *memory) sizes() (row, fixed int64) {
 // state is what one of so many tokens takes; buffers grow by steps.
 func (m *memory) state(rows int) int64 {
 	row, fixed := m.sizes()
-	return fixed + row*int64((rows+rowStep-1)/rowStep*rowStep)
+	return fixed + row*int64(state.GrowingRows(rows))
 }
 
 // rowStep is how far at least buffers grow.
