@@ -156,6 +156,11 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 	}
 	m.grid = gridStep(d, info.Bytes)
 	m.suppressed = slices.DeleteFunc(slices.Clone(m.Config.Generation.Suppress), func(id int32) bool { return id < 0 || int(id) >= info.Vocab })
+	return m.equip(info.Vocab, opts.Splice)
+}
+
+// equip is what assembling prompts needs, once the tokenizer is there.
+func (m *Model) equip(vocab int, splice prompt.Splice) error {
 	m.eos = m.Tokenizer.EOS()
 	if m.Template != nil {
 		m.dialect = parse.For(m.Template.Source(), m.Tokenizer)
@@ -163,7 +168,7 @@ func (m *Model) fit(opts Options, d mlx.Device) error {
 	if len(m.eos) == 0 {
 		return fmt.Errorf("%s names no end-of-text id: generations would not end; set eos_token_id in generation_config.json", m.Checkpoint.Dir)
 	}
-	m.assembler.Tokenizer, m.assembler.Template, m.assembler.Vocab, m.assembler.Splice = m.Tokenizer, m.Template, info.Vocab, opts.Splice
+	m.assembler.Tokenizer, m.assembler.Template, m.assembler.Vocab, m.assembler.Splice = m.Tokenizer, m.Template, vocab, splice
 	if id, ok := m.Tokenizer.BOS(); ok {
 		m.assembler.BOS = m.Tokenizer.Piece(id)
 	}

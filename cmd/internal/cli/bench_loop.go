@@ -31,6 +31,7 @@ type loopFlags struct {
 	loop.Options
 	url, key, out, l2  string
 	lmcache            string
+	sameAs             string
 	dry, check, asJSON bool
 }
 
@@ -78,10 +79,11 @@ func newBenchLoop() *cobra.Command {
 	fs.StringVar(&f.lmcache, "lmcache-url", "", "LMCache MP's HTTP server at `URL`, for --engine lmcache: its metrics say from which tier tokens came")
 	marked(cmd, inServer, "url", "api-key", "engine", "lmcache-url")
 	fs.StringVar(&f.out, "out", "", "the run's `DIR`; runs/PROFILE/VARIANT when not given (a dry run then writes nothing)")
-	fs.BoolVar(&f.dry, "dry-run", false, "make the prompts and their sizes only; no model runs")
+	fs.BoolVar(&f.dry, "dry-run", false, "make the prompts with the model's template and tokenizer, and look them up in a prefix tree; no model runs, figures are estimates")
 	fs.BoolVar(&f.check, "check", false, "fail when the run breaks an identity, the oracle disagrees, a size is off, or reuse stays below 99 % of the ceiling")
+	fs.StringVar(&f.sameAs, "same-as", "", "compare the greedy tokens with those of the run in `DIR`, of the same layout with --assistant scripted; fail unless each answer is\nthe same, or parts first where the two most probable tokens are less than 1e-4 apart")
 	fs.BoolVar(&f.asJSON, "json", false, "print the summary as an object")
-	marked(cmd, inOutput, "out", "dry-run", "check", "json")
+	marked(cmd, inOutput, "out", "dry-run", "check", "same-as", "json")
 	return cmd
 }
 
@@ -106,19 +108,56 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	r := &loop.Run{Options: f.Options, Out: f.out}
-	if !f.asJSON {
-		r.Progress = func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) }
-	}
 	done, err := f.connect(ctx, c, r)
 	if err != nil {
 		return err
 	}
 	defer done()
+	r.Facts.Conditions = func() machine.Conditions { return machine.ReadConditions(ctx) }
+	shown := f.show(c, r)
 	s, err := r.Do(ctx)
+	shown()
 	if s == nil {
 		return err
 	}
+	if err == nil && f.sameAs != "" {
+		err = f.compare(ctx, r, s)
+	}
 	return errors.Join(f.report(c, s), err)
+}
+
+// show tells about the turns: a table on a terminal, plain lines elsewhere.
+func (f *loopFlags) show(c *cobra.Command, r *loop.Run) (done func()) {
+	switch {
+	case f.asJSON:
+	case console.IsTerminal(c.ErrOrStderr()):
+		t := loop.NewTable(c.ErrOrStderr(), f.Turns)
+		r.Turned = t.Turned
+		return t.Close
+	default:
+		r.Progress = func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) }
+	}
+	return func() {}
+}
+
+// compare says whether the run's tokens are another run's, in its summary.
+func (f *loopFlags) compare(ctx context.Context, r *loop.Run, s *loop.Summary) (err error) {
+	judge, ok := r.Server.(interface {
+		Gap(ctx context.Context, ids []int32) (float64, error)
+	})
+	if !ok {
+		return fmt.Errorf("--same-as %s: this server does not say how probable tokens are", f.sameAs)
+	}
+	if s.Same, err = loop.Same(ctx, f.out, f.sameAs, judge.Gap); err != nil {
+		return fmt.Errorf("--same-as: %w", err)
+	}
+	for _, wrong := range s.Same.Wrong {
+		s.Problems = append(s.Problems, "not the tokens of "+f.sameAs+": "+wrong)
+	}
+	if err := s.Rewrite(f.out); err != nil || len(s.Same.Wrong) == 0 {
+		return err
+	}
+	return fmt.Errorf("--same-as: %s", s.Same)
 }
 
 // report prints the summary, and makes an error of its problems when they were to be checked.
@@ -148,12 +187,12 @@ func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) 
 		return nil, usagef("--lmcache-url is for --engine lmcache: leave it out, or say so")
 	case f.lmcache == "" && f.Engine == engines.LMCache:
 		return nil, usagef("--engine lmcache: name LMCache MP's HTTP server with --lmcache-url; its metrics say from which tier tokens came")
-	case f.dry && (f.url != "" || f.check || own != ""):
-		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --check and the engine's flags")
+	case f.dry && (f.url != "" || f.check || f.l2 != "" || f.sameAs != "" || own != "" && own != "--model" && own != "--chat-template"):
+		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --l2, --check, --same-as and the engine's flags, but for --model and --chat-template")
 	case f.dry && f.processes():
 		return nil, usagef("--dry-run starts no servers, which --session %s is about: its prompts are those of --session resumed", f.Session)
 	case f.dry:
-		return func() {}, nil
+		return f.pretend(c, r, own)
 	case f.url == "" && f.key != "":
 		return nil, usagef("--api-key is for the server at --url: name it, or leave the key out")
 	case f.url == "" && f.processes():
@@ -200,10 +239,12 @@ func (f *loopFlags) dial(ctx context.Context, key string, r *loop.Run) error {
 	return nil
 }
 
-// ofTheEngine is a flag that was given and means the engine in this process, "" when none was.
+// ofTheEngine is a flag that was given and means the engine in this process, "" when none was; the model and the template, which a
+// dry run takes too, only when there is no other.
 func (f *loopFlags) ofTheEngine(c *cobra.Command) (name string) {
 	c.Flags().Visit(func(flag *pflag.Flag) {
-		if p := flag.Annotations[phaseKey]; len(p) == 1 && p[0] == string(inLoad) || flag.Name == "chat-template" {
+		p := flag.Annotations[phaseKey]
+		if is := len(p) == 1 && p[0] == string(inLoad) || flag.Name == "chat-template"; is && (name == "" || name == "--model" || name == "--chat-template") {
 			name = "--" + flag.Name
 		}
 	})

@@ -28,6 +28,41 @@ func TestBenchLoopDryRuns(t *testing.T) {
 	}
 }
 
+// A dry run makes the very prompts that a server makes, and each of its counts is marked as an estimate.
+func TestDryRunsPromptsAreTheServers(t *testing.T) {
+	withModel(t)
+	dry, real := t.TempDir(), t.TempDir()
+	run := func(args ...string) {
+		t.Helper()
+		if r := command(t, append([]string{"bench", "loop", "--assistant", "scripted", "--turns", "3"}, args...)...); r.code != 0 {
+			t.Fatalf("%v: exit code %d\n%s%s", args, r.code, r.stdout, r.stderr)
+		}
+	}
+	run("--dry-run", "--out", dry)
+	run("--out", real, "--device", "cpu", "--ctx", "4096", "--max-tokens", "4")
+	run("--out", t.TempDir(), "--device", "cpu", "--ctx", "4096", "--max-tokens", "4", "--no-reuse", "--same-as", real)
+	a, b := recordsOf(t, dry), recordsOf(t, real)
+	for i := range a {
+		x, y := &a[i].Row, &b[i].Row
+		if x.PromptSHA256.Or("x") != y.PromptSHA256.Or("y") || *a[i].Markup != *b[i].Markup {
+			t.Errorf("turn %d: %d tokens, the server made %d", i+1, x.PromptTokens.Or(0), y.PromptTokens.Or(0))
+		}
+		if x.NewTokens.Or(-1) < 0 || i > 0 && x.LookupHitTokens.Or(0) < 200 || x.TTFTMs.Known() || x.MLXPeakBytes.Known() {
+			t.Errorf("turn %d: %+v", i+1, x)
+		}
+		for _, field := range []string{"prompt_tokens", "lookup_hit_tokens", "matched_tokens", "prefill_tokens", "displaced_tokens"} {
+			if x.Evidence[field] != ledger.Estimated {
+				t.Errorf("turn %d: evidence of %s is %q", i+1, field, x.Evidence[field])
+			}
+		}
+	}
+	var s loop.Summary
+	raw, err := os.ReadFile(filepath.Join(dry, loop.SummaryFile))
+	if err != nil || json.Unmarshal(raw, &s) != nil || !s.Mimic || len(s.Problems) > 0 || *s.Reuse.OfCeiling != 1 {
+		t.Errorf("%v: mimic %v, problems %q", err, s.Mimic, s.Problems)
+	}
+}
+
 // Twelve turns of the small profile on the real weights: sizes, lines, identities, and what the oracle finds.
 func TestBenchLoopRealModel(t *testing.T) {
 	withModel(t)

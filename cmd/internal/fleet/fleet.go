@@ -104,8 +104,10 @@ func (f *Fleet) start(ctx context.Context, name string) (*server, error) {
 // Model is what the processes serve.
 func (f *Fleet) Model() loop.ModelInfo { return f.servers[0].client.Model }
 
-// Client speaks to the process that answers first.
-func (f *Fleet) Client() *loop.Reprise { return f.servers[0].client }
+// Gap asks the process that answers first how far apart the two most probable tokens are.
+func (f *Fleet) Gap(ctx context.Context, ids []int32) (float64, error) {
+	return f.servers[0].client.Gap(ctx, ids)
+}
 
 // String says what serves.
 func (f *Fleet) String() string {

@@ -24,7 +24,7 @@ func (t *tally) problems(s *Summary) []string {
 	if s.Sizes.Worst > sizeLimit {
 		say("turn %d: the prompt is %.1f %% off the profile's line", s.Sizes.WorstTurn, 100*s.Sizes.Worst)
 	}
-	if t.dry {
+	if t.dry && t.blind {
 		return out
 	}
 	for i := range t.records {

@@ -5,6 +5,9 @@
 // summary.json), and what a run may claim. Texts are package fixture's, ceilings package oracle's. It must not know
 // flags, nor how a server computes: a Server answers turns, whatever stands behind it.
 //
+// Two runs of the same prompts are compared token by token (Same): with the reuse, sessions and tiers that a run adds, greedy answers
+// stay what they were, or part where two tokens are equally probable.
+//
 // Invariants:
 //
 //   - Estimated tokens are the characters of all message contents and tool schemas ÷ 4, counted as prompt_tokens_est

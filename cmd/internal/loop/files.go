@@ -97,6 +97,9 @@ func (f *files) summary(s *Summary) error {
 	return replace(filepath.Join(f.dir, SummaryFile), func(w io.Writer) error { return console.WriteJSON(w, s) })
 }
 
+// Rewrite writes a finished run's summary and claims again.
+func (s *Summary) Rewrite(dir string) error { return (&files{dir: dir}).summary(s) }
+
 func (f *files) close() error {
 	if f.trace == nil {
 		return nil

@@ -14,9 +14,11 @@ import (
 type Run struct {
 	Options  Options
 	Server   Server // nil: a dry run, in which no model answers
+	Mimic    Mimic  // what counts in a dry run; nil: nothing but sizes
 	Facts    Facts
 	Out      string            // the folder of its files; "": none are written
 	Progress func(text string) // a line a turn; may be nil
+	Turned   func(*Record)     // a turn has ended; may be nil
 }
 
 // Do sends the turns and sums them up. Whatever happens, the files on disk are whole, and the summary of a run that was
@@ -55,6 +57,9 @@ func (r *Run) Do(ctx context.Context) (*Summary, error) {
 		if err := f.add(record); err != nil {
 			return t.summary(err.Error()), err
 		}
+		if r.Turned != nil {
+			r.Turned(record)
+		}
 		t.add(*record)
 		if r.Progress != nil {
 			r.Progress(told(record, r.Options.Turns))
@@ -81,6 +86,12 @@ func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, err
 	if err != nil {
 		return nil, err
 	}
+	r.fill(record, a, p)
+	return record, nil
+}
+
+// fill takes an answer over.
+func (r *Run) fill(record *Record, a *Answer, p *Prompt) {
 	record.Answer, record.Row, record.Prefill = a.Text, a.Row, a.Prefill
 	record.Prompt, record.Generated, record.Computed = a.Prompt, a.Generated, a.Computed
 	if a.FirstToken > 0 {
@@ -92,11 +103,17 @@ func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, err
 		record.Markup = &n
 	}
 	record.Spans = spansOf(record)
-	return record, nil
 }
 
 // pretend stands in for an answer in a dry run.
 func (r *Run) pretend(ctx context.Context, b *builder, p *Prompt, record *Record) error {
+	if r.Mimic != nil {
+		a, err := r.Mimic.Turn(ctx, p, &r.Options, b.standIn())
+		if err == nil {
+			r.fill(record, a, p)
+		}
+		return err
+	}
 	record.Answer = b.standIn()
 	record.Row = ledger.Row{
 		TurnID: fmt.Sprintf("dry_%02d", p.Turn), SessionID: p.Conversation, Time: time.Now().UTC(), Purpose: ledger.PurposeTurn,

@@ -13,6 +13,11 @@ type Server interface {
 	Turn(ctx context.Context, p *Prompt, o *Options) (*Answer, error)
 }
 
+// Mimic plays the turns of a dry run. answer stands in for the model's.
+type Mimic interface {
+	Turn(ctx context.Context, p *Prompt, o *Options, answer string) (*Answer, error)
+}
+
 // Answer is a finished turn as the client saw it.
 type Answer struct {
 	Text       string

@@ -55,8 +55,9 @@ type Summary struct {
 	Tiers     []Tier                     `json:"tiers"`
 	Handover  *Handover                  `json:"pd"` // null: prompts are computed where answers are
 	Potential Potential                  `json:"could_still_save"`
-	Evidence  map[string]ledger.Evidence `json:"evidence"` // of row fields that are not plainly measured
-	Problems  []string                   `json:"problems"` // what does not hold; empty when all does
+	Evidence  map[string]ledger.Evidence `json:"evidence"`    // of row fields that are not plainly measured
+	Same      *Sameness                  `json:"same_tokens"` // null: not compared with another run
+	Problems  []string                   `json:"problems"`    // what does not hold; empty when all does
 }
 
 // Change says which phase a setting changes.

@@ -120,7 +120,7 @@ func (t *tally) recipe(s *Summary) {
 		s.DoNotClaim = append(s.DoNotClaim, "figures of a Mac")
 	}
 	if s.Mimic {
-		s.Recipe.Claim = "the sizes and the layout of the prompts: no model ran"
+		s.Recipe.Claim = "the sizes and the layout of the prompts, and what a prefix tree knows of them, estimated: no model ran"
 	}
 }
 

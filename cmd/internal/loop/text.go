@@ -25,7 +25,7 @@ func (s *Summary) WriteText(out io.Writer) error {
 	row("hardware", "%s", s.Recipe.Hardware)
 	row("runtime", "%s", s.Recipe.Runtime)
 	row("prompts", "%s", s.Sizes.text())
-	if !s.Mimic {
+	if _, counted := s.Tokens.Prompt.Get(); s.Turns > 0 && (!s.Mimic || counted) {
 		row("tokens", "%s in prompts: %s reused, %s recomputed, %s new, %s displaced", count(s.Tokens.Prompt), count(s.Tokens.Hit),
 			count(s.Tokens.Recompute), count(s.Tokens.New), count(s.Tokens.Displaced))
 		row("reuse", "%s of the prompts; ceiling %s, reached %s; repeated state %s", percent(s.Reuse.HitShare), percent(s.Reuse.CeilingShare),
@@ -37,6 +37,9 @@ func (s *Summary) WriteText(out io.Writer) error {
 			row(p.Phase, "%s (%s)", millis(p.Ms), p.Note)
 		}
 		row("could save", "%s", s.Potential.Verdict)
+		if s.Same != nil {
+			row("same tokens", "%s", s.Same)
+		}
 	}
 	row("claim", "%s", s.Recipe.Claim)
 	for _, no := range s.DoNotClaim {
