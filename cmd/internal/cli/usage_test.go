@@ -69,6 +69,7 @@ func TestUsageErrors(t *testing.T) {
 		{"bench loop --dry-run --device cpu", "--dry-run"},
 		{"bench loop --url http://127.0.0.1:1 --device cpu", "--device"},
 		{"bench loop --api-key k", "--api-key"},
+		{"bench loop --engine vllm", "--engine vllm"},
 		{"bench loop --url http://127.0.0.1:1 --session remote", "--session remote"},
 		{"bench loop --url http://127.0.0.1:1 --l2 redis://h", "--l2"},
 		{"bench loop --l2 carrier-pigeon", "--l2"},
@@ -124,7 +125,6 @@ func TestUsageErrors(t *testing.T) {
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"report DIR", "reprise report"},
-		{"bench loop --engine vllm", "--engine vllm"},
 		{"bench loop --url http://127.0.0.1:1", "127.0.0.1:1"},
 		{"bench agents", "bench agents"},
 		{"models pull a/b", "hf download"},
