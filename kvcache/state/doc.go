@@ -21,6 +21,8 @@
 //   - All layers of a State stand at the same offset; Advance checks it, with the arithmetic in its message.
 //   - The state owns its buffers; what Append returns belongs to the scope of the step. Nobody keeps a view
 //     across an update: a second handle would make MLX copy the whole buffer on every step.
+//   - Rows of growing layers may be kept quantized (Quantization). A row is quantized once, by itself; copies, frames and
+//     moves carry the words as they are, and never between forms.
 //   - Copies are in buffers of their own, bit for bit, and evaluated inside the step that makes them.
 //   - A capture does not change a bit of the call that it is taken in, nor the call's length.
 //   - Rows are stored in the order of their positions, so the bits of an attention do not depend on how often a

@@ -22,8 +22,10 @@ type Inspection struct {
 	Layers        int         `json:"layers"`
 	LayerKinds    []LayerKind `json:"layer_kinds"`
 	State         StateSizes  `json:"state"`
-	Experts       int64       `json:"experts,omitempty"`         // of a layer
-	TopK          int64       `json:"experts_a_token,omitempty"` // of them that a token goes through
+	// GrowingHeadDim is of growing layers' keys and values: the greatest size that divides each layer's; 0: there are none.
+	GrowingHeadDim int64 `json:"growing_head_dim,omitempty"`
+	Experts        int64 `json:"experts,omitempty"`         // of a layer
+	TopK           int64 `json:"experts_a_token,omitempty"` // of them that a token goes through
 
 	Tensors     int           `json:"tensors"`
 	Bytes       int64         `json:"bytes"`
@@ -123,7 +125,7 @@ func Describe(c *Config, w *Weights) (*Inspection, error) {
 	if s.Experts > 0 {
 		in.Experts, in.TopK = s.Experts, s.topK()
 	}
-	in.State = stateSizes(in.LayerKinds)
+	in.State, in.GrowingHeadDim = stateSizes(in.LayerKinds), s.growingHeadDim()
 	for _, part := range in.Components {
 		in.HeldBytes += part.Held
 		in.ActiveBytes += part.Active

@@ -160,6 +160,20 @@ func (s shape) layerKinds() []LayerKind {
 	return kinds
 }
 
+// growingHeadDim is the greatest size that divides the heads of every growing layer with state of its own.
+func (s shape) growingHeadDim() (d int64) {
+	for i, kind := range s.LayerTypes {
+		if kind != FullAttention || i >= s.Layers-s.SharedKV {
+			continue
+		}
+		dim, _ := s.fullHeads(i)
+		for dim > 0 {
+			d, dim = dim, d%dim
+		}
+	}
+	return d
+}
+
 // fullHeads are the head size and the number of KV heads of full layer i.
 func (s shape) fullHeads(i int) (dim, kv int64) {
 	dim, kv = s.HeadDim, s.KVHeads

@@ -40,7 +40,8 @@ type Model struct {
 	LoadPeak         int64            // MLX's peak active bytes during the load
 	Parts            map[string]int64 // what the weights hold in memory, by hub's component names
 	Fingerprint      string
-	Kernels          []mlx.KernelCheck // that were compared with plain ops when it was loaded
+	KV               state.Quantization // of growing layers' keys and values
+	Kernels          []mlx.KernelCheck  // that were compared with plain ops when it was loaded
 
 	net       model.Model
 	dialect   *parse.Dialect // nil: answers are plain text
@@ -137,8 +138,8 @@ func (e *Engine) load(ctx context.Context, opts Options) (*Model, error) {
 	for part, bytes := range m.Info().Unused {
 		e.opts.Logger.Info("left in the checkpoint's files: no text needs it", "model", m.Name, "part", part, "bytes", bytes)
 	}
-	if kv := m.Info().KV; kv.On() { // other bytes for the same tokens: another cache
-		m.Fingerprint += fmt.Sprintf("-kv%dg%d", kv.Bits, kv.Group)
+	if m.KV = m.Info().KV; m.KV.On() { // other bytes for the same tokens: another cache
+		m.Fingerprint += fmt.Sprintf("-kv%dg%d", m.KV.Bits, m.KV.Group)
 	}
 	m.LoadTime = time.Since(start)
 	mlx.ReleaseHeap()

@@ -20,6 +20,7 @@ import (
 	"reprise/cmd/internal/loop"
 	"reprise/cmd/internal/version"
 	"reprise/kvcache/ledger/footprint/machine"
+	"reprise/kvcache/state"
 	"reprise/model/hub"
 	"reprise/server/api"
 	"reprise/server/engine"
@@ -334,10 +335,18 @@ func facts(e *engine.Engine) (loop.Facts, error) {
 	}
 	info := m.Info()
 	return loop.Facts{
-		Model: m.Name, Quantization: quantization(m.Config), Machine: &computer,
+		Model: m.Name, Quantization: quantization(m.Config) + kvText(m.KV), Machine: &computer,
 		Runtime: fmt.Sprintf("%s, %s device, %v, prefill grid %d, template %s", version.Read(), e.Worker().Device(), info.Dtype, m.Grid(), m.TemplateName),
 		Decode:  func(ids []int32) string { return m.Tokenizer.Decode(ids, false) },
 	}, nil
+}
+
+// kvText adds how keys and values are kept, where that is not as they come.
+func kvText(kv state.Quantization) string {
+	if !kv.On() {
+		return ""
+	}
+	return "; keys and values " + kv.String()
 }
 
 func quantization(c *hub.Config) string {

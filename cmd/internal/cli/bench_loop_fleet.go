@@ -14,6 +14,7 @@ import (
 	"reprise/cmd/internal/loop"
 	"reprise/cmd/internal/version"
 	"reprise/kvcache/ledger/footprint/machine"
+	"reprise/kvcache/state"
 	"reprise/model/hub"
 	"reprise/model/tokenizer"
 )
@@ -28,7 +29,8 @@ func (f *loopFlags) fleet(ctx context.Context, c *cobra.Command, r *loop.Run) (d
 	if err := writable(f.out); err != nil {
 		return nil, err
 	}
-	if _, err := f.options(); err != nil { // before seconds are spent on starting
+	opts, err := f.options()
+	if err != nil { // before seconds are spent on starting
 		return nil, err
 	}
 	ckpt, err := load.Find(f.model)
@@ -50,7 +52,7 @@ func (f *loopFlags) fleet(ctx context.Context, c *cobra.Command, r *loop.Run) (d
 		return nil, err
 	}
 	r.Server = s
-	r.Facts, err = fleetFacts(ckpt, s)
+	r.Facts, err = fleetFacts(ckpt, s, opts.KV)
 	return s.Close, err
 }
 
@@ -66,7 +68,7 @@ func (f *loopFlags) serveFlags(c *cobra.Command) []string {
 }
 
 // fleetFacts are what the checkpoint and the processes say of what computes.
-func fleetFacts(ckpt hub.Checkpoint, s *fleet.Fleet) (loop.Facts, error) {
+func fleetFacts(ckpt hub.Checkpoint, s *fleet.Fleet, kv state.Quantization) (loop.Facts, error) {
 	computer, err := machine.Read()
 	if err != nil {
 		return loop.Facts{}, err
@@ -80,7 +82,7 @@ func fleetFacts(ckpt hub.Checkpoint, s *fleet.Fleet) (loop.Facts, error) {
 		return loop.Facts{}, err
 	}
 	return loop.Facts{
-		Model: ckpt.Name, Quantization: quantization(config), Machine: &computer, Runtime: fmt.Sprintf("%s, %s", version.Read(), s),
+		Model: ckpt.Name, Quantization: quantization(config) + kvText(kv), Machine: &computer, Runtime: fmt.Sprintf("%s, %s", version.Read(), s),
 		Decode: func(ids []int32) string { return tokens.Decode(ids, false) },
 	}, nil
 }

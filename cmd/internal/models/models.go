@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"reprise/cmd/internal/load"
+	"reprise/kvcache/state"
 	"reprise/model/arch"
 	"reprise/model/hub"
 	"reprise/model/hub/layout"
@@ -59,6 +60,34 @@ type Inspection struct {
 	*hub.Inspection
 	BaseModel bool `json:"base_model"` // never trained on conversations, as the importer marked it
 	Supported bool `json:"supported"`  // this build has the architecture
+	// KV are the bytes of a token in growing layers with quantized keys and values (serve --kv-bits); none where heads are
+	// not whole groups or there are no such layers.
+	KV []QuantizedKV `json:"token_bytes_with_kv_bits,omitempty"`
+}
+
+// QuantizedKV is one form of keys and values; scales and biases have the type of activations.
+type QuantizedKV struct {
+	Bits     int   `json:"bits"`
+	Group    int   `json:"group"`
+	BFloat16 int64 `json:"bf16"`
+	Float32  int64 `json:"f32"`
+}
+
+// quantizedKV sizes the default group's forms.
+func quantizedKV(in *hub.Inspection) (out []QuantizedKV) {
+	var elements int64
+	for _, k := range in.LayerKinds {
+		if k.Kind == hub.FullAttention {
+			elements += k.TokenElements
+		}
+	}
+	for _, bits := range []int{8, 4} {
+		q := state.Quantization{Bits: bits, Group: state.DefaultGroup}
+		if elements > 0 && q.Check(int(in.GrowingHeadDim)) == nil {
+			out = append(out, QuantizedKV{bits, q.Group, q.ElementBytes(elements, 2), q.ElementBytes(elements, 4)})
+		}
+	}
+	return out
 }
 
 // Inspect looks into a checkpoint of any architecture.
@@ -75,7 +104,7 @@ func Inspect(ref string) (*Inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Inspection{Name: ckpt.Name, Inspection: in, BaseModel: load.Base(cfg), Supported: load.Supported(cfg.ModelType)}, nil
+	return &Inspection{Name: ckpt.Name, Inspection: in, KV: quantizedKV(in), BaseModel: load.Base(cfg), Supported: load.Supported(cfg.ModelType)}, nil
 }
 
 // InspectConfig sizes the checkpoint that a config.json describes, without one at hand.
@@ -97,13 +126,16 @@ func InspectConfig(file string) (*Inspection, error) {
 		note += "; it also describes what is not counted here: " + strings.Join(l.Left, ", ")
 	}
 	in.Notes = append(in.Notes, note)
-	return &Inspection{Name: file, Inspection: in, Supported: load.Supported(cfg.ModelType)}, nil
+	return &Inspection{Name: file, Inspection: in, KV: quantizedKV(in), Supported: load.Supported(cfg.ModelType)}, nil
 }
 
 // WriteText prints the inspection for a terminal.
 func (in *Inspection) WriteText(out io.Writer) error {
 	if err := in.Inspection.WriteText(out); err != nil {
 		return err
+	}
+	for _, q := range in.KV {
+		fmt.Fprintf(out, "with --kv-bits %d a token takes %s in full-attention layers (float32 activations: %s), group %d\n", q.Bits, hub.SizeText(q.BFloat16), hub.SizeText(q.Float32), q.Group)
 	}
 	if in.BaseModel {
 		fmt.Fprintln(out, "\nnote: a base model: `reprise run` continues text with it; --raw=false uses its template")

@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"reprise/cmd/internal/tiny"
+	"reprise/model/hub"
 	"reprise/model/hub/importer"
 )
 
@@ -102,6 +104,19 @@ func TestInspect(t *testing.T) {
 		if in.BaseModel != tt.base || in.Supported != tt.supported || !strings.Contains(out.String(), tt.note) || !strings.Contains(out.String(), "4 bit") {
 			t.Errorf("%s: base %v, supported %v\n%s", tt.name, in.BaseModel, in.Supported, out.String())
 		}
+	}
+}
+
+// A token of full-attention layers at 8 and 4 bits: elements, and a scale and a bias for 64 of them. Heads of 32 have no such groups.
+func TestInspectSizesQuantizedKV(t *testing.T) {
+	in := &hub.Inspection{GrowingHeadDim: 128, LayerKinds: []hub.LayerKind{{Kind: hub.FullAttention, TokenElements: 1280}, {Kind: hub.SlidingAttention, TokenElements: 640}}}
+	want := []QuantizedKV{{8, 64, 1280 + 20*4, 1280 + 20*8}, {4, 64, 640 + 20*4, 640 + 20*8}}
+	if got := quantizedKV(in); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	in.GrowingHeadDim = 32
+	if got := quantizedKV(in); got != nil {
+		t.Errorf("heads of 32 in groups of 64: %+v", got)
 	}
 }
 

@@ -36,7 +36,8 @@ type Report struct {
 	Parts    map[string]int64 `json:"weights_by_component"`
 	Sizes    *Sizes           `json:"sizes,omitempty"` // on a GPU
 	Grid     int              `json:"prefill_grid_tokens"`
-	Kernels  string           `json:"kernels,omitempty"` // of the CPU device: their instruction set
+	Kernels  string           `json:"kernels,omitempty"`         // of the CPU device: their instruction set
+	KV       string           `json:"keys_and_values,omitempty"` // where they are quantized
 	Act      string           `json:"activations,omitempty"`
 	Threads  int              `json:"threads,omitempty"`
 	Repeat   int              `json:"repeat"`
@@ -57,6 +58,9 @@ func NewReport(e *engine.Engine, info mlx.DeviceInfo) (*Report, error) {
 		Dtype: m.Info().Dtype.String(), Weights: m.Info().Bytes, Grid: m.Grid(),
 		Load: m.LoadTime.Seconds(), LoadPeak: m.LoadPeak, Parts: m.Parts,
 	}
+	if m.KV.On() {
+		r.KV = m.KV.String()
+	}
 	if d == mlx.CPU {
 		r.Kernels, r.Threads = e.Worker().KernelLevel()
 		r.Act = e.Worker().Activations()
@@ -76,6 +80,9 @@ func (r *Report) WriteText(out io.Writer) error {
 	fmt.Fprintf(out, "%s\n%s\n", r.Machine, r.Version)
 	if r.Kernels != "" {
 		fmt.Fprintf(out, "%s kernels, %s activations, %d threads\n", r.Kernels, r.Act, r.Threads)
+	}
+	if r.KV != "" {
+		fmt.Fprintf(out, "keys and values %s\n", r.KV)
 	}
 	fmt.Fprintf(out, "%s\n\n", r.Method)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

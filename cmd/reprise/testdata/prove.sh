@@ -120,6 +120,8 @@ wanted=("$@")
   line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 7
   TAIL=60 line 6.1 "the loop with the real model: 50 turns of both profiles, every layout and session, sizes, ceilings, tiers; the same tokens" cmd/reprise/testdata/loops.sh full
   line 6.2 "dry runs: kimi's 50 turns within 20 s, the others' within 2" cmd/reprise/testdata/loops.sh dry
+  line 5.6 "keys and values at 8 and 4 bits: mlx-lm's logits, bytes as predicted, the error, replay to the bit, a key of its own in L1 and L2" go test -count=1 -v \
+    -run 'QuantizedKV|QuantizedRows|QuantizedState|KVForm|PlanAgainst|KeysAndValues' ./kvcache/state ./model/nn ./model/gemma3 ./model/gemma4 ./model/qwen35 ./server/engine ./server/api/openai ./cmd/internal/plan
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   line 6.8 "each command of the guide and of bench init's folder runs; the image smoke test is refused" go test -count=1 -v -run 'TheGuides|BenchInit|ImageIsRefused' ./cmd/internal/cli

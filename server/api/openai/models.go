@@ -18,8 +18,15 @@ type modelEntry struct {
 	Trained  int     `json:"trained_context_length,omitempty"` // only when --ctx goes beyond it
 	Template *string `json:"chat_template"`                    // "checkpoint", a built-in's name, a file; null: none
 	Base     bool    `json:"base_model"`                       // never trained on conversations
+	// KV is how keys and values of growing layers are kept, null: as they come. It is part of the cache's key.
+	KV *kvForm `json:"kv_quantization"`
 	// KernelsOff are those that gave other values than the plain ops that now take their place.
 	KernelsOff []kernelOff `json:"kernels_off,omitempty"`
+}
+
+type kvForm struct {
+	Bits  int `json:"bits"`
+	Group int `json:"group"`
 }
 
 type kernelOff struct {
@@ -33,6 +40,9 @@ func (a *API) entry() modelEntry {
 		Template: orNull(m.TemplateName), Base: isBase(m)}
 	if m.Trained > 0 && m.Context > m.Trained {
 		e.Trained = m.Trained
+	}
+	if m.KV.On() {
+		e.KV = &kvForm{m.KV.Bits, m.KV.Group}
 	}
 	for _, k := range m.Kernels {
 		if !k.On {

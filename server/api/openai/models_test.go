@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"testing"
 
+	"reprise/kvcache/state"
 	"reprise/mlx"
 	"reprise/server/api/wire/wiretest"
 )
@@ -44,6 +45,19 @@ func TestModels(t *testing.T) {
 		if res, got := do(t, h, request("GET", "/v1/models/other", "")); res.StatusCode != 404 || at(got, "error", "code") != "model_not_found" {
 			t.Errorf("an unknown model: %d, %v", res.StatusCode, got)
 		}
+	}
+}
+
+func TestModelsSayHowKeysAndValuesAreKept(t *testing.T) {
+	e := wiretest.New(nil)
+	_, list := do(t, serve(t, e), request("GET", "/v1/models", ""))
+	if at(list, "data", 0, "kv_quantization") != nil {
+		t.Errorf("not quantized: %v", list)
+	}
+	e.Loaded.KV = state.Quantization{Bits: 4, Group: 32}
+	_, list = do(t, serve(t, e), request("GET", "/v1/models", ""))
+	if at(list, "data", 0, "kv_quantization", "bits") != 4.0 || at(list, "data", 0, "kv_quantization", "group") != 32.0 {
+		t.Errorf("4 bit in groups of 32: %v", list)
 	}
 }
 
