@@ -30,11 +30,15 @@ print(f"{name}: {lines} lines, {took} s; {t['prompt_tokens']:,} tokens: l0 {t['l
 END
 }
 
-# dry PROFILE MOST SIZES…: no model runs; within MOST seconds, and the sizes are those.
+# dry PROFILE MOST SIZES: no model runs; within MOST seconds, the best of three, and the sizes are those.
 dry() {
-  local t0 ms; t0=$(date +%s%N)
-  bin/reprise bench loop --profile "$1" --dry-run --out "$runs/dry-$1" > "$runs/out" 2> /dev/null || { cat "$runs/out"; return 1; }
-  ms=$((($(date +%s%N) - t0) / 1000000))
+  local t0 ms=1000000 took
+  for _ in 1 2 3; do
+    t0=$(date +%s%N)
+    bin/reprise bench loop --profile "$1" --dry-run --out "$runs/dry-$1" > "$runs/out" 2> /dev/null || { cat "$runs/out"; return 1; }
+    took=$((($(date +%s%N) - t0) / 1000000))
+    [ "$took" -ge "$ms" ] || ms=$took
+  done
   grep -q "^prompts .* $3" "$runs/out" && grep -q '"observability_mimic": true' "$runs/dry-$1/summary.json" && [ "$(wc -l < "$runs/dry-$1/turns.csv")" = 51 ] ||
     { cat "$runs/out"; return 1; }
   echo "dry $1: $3 tokens estimated, 50 turns, $ms ms of $2 s; $(grep '^reuse' "$runs/out" | tr -s ' ')"

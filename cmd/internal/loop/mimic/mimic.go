@@ -2,7 +2,6 @@ package mimic
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -95,7 +94,7 @@ func input(p *loop.Prompt) (in prompt.Input, err error) {
 		in.Messages = append(in.Messages, chat.NewMessage(m.Role, m.Content))
 	}
 	for _, raw := range p.Tools {
-		tool, err := chat.DecodeOrdered(json.RawMessage(raw))
+		tool, err := chat.DecodeOrdered(raw)
 		if err != nil {
 			return in, fmt.Errorf("a tool of the fixtures: %w", err)
 		}
