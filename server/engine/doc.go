@@ -13,6 +13,10 @@
 //     the next step: the worker parses nothing. A raw text's continuation is not parsed.
 //   - An answer is remembered (server/prompt) before the client learns that it is complete; one that broke off within a call
 //     is not.
+//   - No turn begins, goes on to its next call or lengthens its answer unless what that takes, by what was seen to be taken
+//     (memory, appetite), fits the limit, the device and the host. A refusal has the figures; nothing is evicted for one.
+//   - What admission evicts is on the row of the turn whose sweep comes next. What the host's pressure evicts is on no row: it is
+//     MemoryStats.PressEvicted and reprise_pressure_evicted_tokens_total.
 //   - An audit is a replay of provenance on a state of its own, a step at a time when no turn is under way, with a row of
 //     its own: purpose audit, parent_turn_id the audited turn.
 package engine

@@ -57,7 +57,7 @@ func TestEveryCommandHelps(t *testing.T) {
 func TestFlagsOfTheContract(t *testing.T) {
 	want := map[string]string{
 		"reprise run":           "model max-tokens temp top-p top-k min-p seed image raw think no-think json device activations ctx chat-template follow-up kv-bits kv-group",
-		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem cache-disk cache-disk-limit cache-disk-rate l2 audit audit-max splice warm kv-bits kv-group",
+		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem memory-limit cache-disk cache-disk-limit cache-disk-rate l2 audit audit-max splice warm kv-bits kv-group",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat kv-bits",
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine lmcache-url out scale dry-run check fixtures kv-bits",

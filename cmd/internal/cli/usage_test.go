@@ -33,6 +33,7 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --log-level loud", "--log-level loud"},
 		{"serve --cache-mem 2GiB", "--cache-mem"},
 		{"serve --cache-mem -1", "--cache-mem"},
+		{"serve --memory-limit 2GiB", "--memory-limit"},
 		{"serve --cache-disk-limit 0", "--cache-disk-limit 0"},
 		{"serve --cache-disk-rate fast", "--cache-disk-rate fast"},
 		{"serve --l2 localhost:6379", "--l2"},

@@ -118,6 +118,8 @@ wanted=("$@")
   line 5.3a "the first turn after a restart from L1, 4,000 tokens: first token within 15 % of a cold one's" python3 cmd/reprise/testdata/tiers.py restart 0.15 5
   line 5.3b "a second process hits L2" python3 cmd/reprise/testdata/tiers.py remote
   line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 7
+  line 5.4 "500 turns under a budget of 100 MB: the footprint stays at budget + weights + 400 MB" python3 cmd/reprise/testdata/budget.py turns 500 100
+  line 5.5 "a flood of 60,000-token prompts never takes the server beyond its limit; each is answered or refused with figures" python3 cmd/reprise/testdata/budget.py flood 40
   TAIL=60 line 6.1 "the loop with the real model: 50 turns of both profiles, every layout and session, sizes, ceilings, tiers; the same tokens" cmd/reprise/testdata/loops.sh full
   line 6.2 "dry runs: kimi's 50 turns within 20 s, the others' within 2" cmd/reprise/testdata/loops.sh dry
   line 5.6 "keys and values at 8 and 4 bits: mlx-lm's logits, bytes as predicted, the error, replay to the bit, a key of its own in L1 and L2" go test -count=1 -v \
