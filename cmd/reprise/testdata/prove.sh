@@ -126,6 +126,8 @@ wanted=("$@")
     -run 'QuantizedKV|QuantizedRows|QuantizedState|KVForm|PlanAgainst|KeysAndValues' ./kvcache/state ./model/nn ./model/gemma3 ./model/gemma4 ./model/qwen35 ./server/engine ./server/api/openai ./cmd/internal/plan
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
+  line 6.7 "a server that dies in a run, cut runs, unknown profile, unwritable output: whole files that say incomplete, one clear line" go test -count=1 -v \
+    -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|UsageErrors' ./cmd/internal/loop ./cmd/internal/cli
   line 6.8 "each command of the guide and of bench init's folder runs; the image smoke test is refused" go test -count=1 -v -run 'TheGuides|BenchInit|ImageIsRefused' ./cmd/internal/cli
   TAIL=50 line 6.selftest "selftest on this machine, within three minutes" within 180 bin/reprise selftest --json "$work/selftest.json"
   printf '\n'
