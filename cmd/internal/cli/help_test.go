@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench agents", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}

@@ -48,7 +48,8 @@ func (t *tally) problems(s *Summary) []string {
 	}
 	out = append(out, t.sessions()...)
 	out = append(out, t.places()...)
-	if t.opts.NoReuse || t.opts.Layout != Stable || t.opts.Session != Resumed {
+	// What an agent sends is its own affair: it need not only grow.
+	if t.opts.NoReuse || t.opts.Layout != Stable || t.opts.Session != Resumed || t.observed != nil {
 		return out
 	}
 	if r := s.Reuse.OfCeiling; r != nil && *r < reachedLimit {

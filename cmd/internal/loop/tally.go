@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"fmt"
 	"math"
 	"runtime"
 	"time"
@@ -24,6 +23,7 @@ type tally struct {
 	dry      bool
 	began    time.Time
 	begin    machine.Conditions
+	observed *Observed // nil: the loop drove the turns
 }
 
 // add takes a finished turn.
@@ -31,7 +31,11 @@ func (t *tally) add(r Record) {
 	if len(r.Prompt) == 0 {
 		t.blind = true
 	} else {
-		t.verdicts = append(t.verdicts, t.oracle.Add(r.turn()))
+		turn := r.turn()
+		if t.observed != nil {
+			turn.Static = -1 // an agent's, not known here
+		}
+		t.verdicts = append(t.verdicts, t.oracle.Add(turn))
 	}
 	r.Prompt, r.Generated = nil, nil // the oracle has them
 	t.records = append(t.records, r)
@@ -96,24 +100,21 @@ var changes = []Change{
 }
 
 func (t *tally) recipe(s *Summary) {
-	p, err := FindProfile(t.opts.Profile)
-	if err != nil {
-		panic(err) // the options were checked
-	}
+	workload, not := t.workload()
 	hardware := "not known"
 	if m := t.facts.Machine; m != nil {
 		hardware = m.String()
 	}
 	s.Recipe = Recipe{
 		Model: known(t.facts.Model), Quantization: known(t.facts.Quantization), Hardware: hardware, Runtime: known(t.facts.Runtime),
-		Workload: fmt.Sprintf("%s (%s), %d turns, %s", p.Name, p.Note, t.opts.Turns, t.opts.Variant()),
+		Workload: workload,
 		Claim:    "repeated agent state grows across turns: exact tokens, reused and recomputed, per turn, of this model on this machine",
 	}
 	if t.opts.Fixtures != "" {
 		s.Recipe.Workload += ", edited texts in " + t.opts.Fixtures
 	}
 	s.DoNotClaim = []string{
-		p.DoNotClaim, "that LMCache MP improves TTFT", "that vLLM or Mooncake avoids misses across workers",
+		not, "that LMCache MP improves TTFT", "that vLLM or Mooncake avoids misses across workers",
 		"what another model or machine than the ones named here would do",
 	}
 	if runtime.GOOS != "darwin" && t.facts.Machine != nil {
@@ -197,7 +198,10 @@ func (t *tally) reuse(k Tokens) Reuse {
 	r := Reuse{CeilingShare: share(ceiling, k.Prompt), HitShare: share(k.Hit, k.Prompt), OfCeiling: share(k.Hit, ceiling),
 		RepeatedShare: share(k.Matched.plus(k.Displaced), k.Prompt)}
 	if n, ok := ceiling.Get(); ok {
-		r.Ceiling, r.Displaced = &n, &displaced
+		r.Ceiling = &n
+		if t.observed == nil {
+			r.Displaced = &displaced
+		}
 	}
 	return r
 }

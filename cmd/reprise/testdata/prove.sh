@@ -44,6 +44,11 @@ real_clients() {
   fi
   cat "$work/clients"; return "$(cat "$work/clients.code")"
 }
+# real_agents: a problem that a run names is a failure.
+real_agents() {
+  third_party/clients.sh && bin/reprise bench agents --device cpu --turns 2 --out "$work/agents" > "$work/agents.said" 2>&1; local code=$?
+  cat "$work/agents.said"; [ $code -eq 0 ] && ! grep -q problem: "$work/agents.said"
+}
 # clients_called: nothing was skipped for want of --force-tool.
 clients_called() { real_clients && ! grep -q -e '--- SKIP' "$work/clients"; }
 main_job() { make -s run; }
@@ -125,6 +130,7 @@ wanted=("$@")
   line 5.6 "keys and values at 8 and 4 bits: mlx-lm's logits, bytes as predicted, the error, replay to the bit, a key of its own in L1 and L2" go test -count=1 -v \
     -run 'QuantizedKV|QuantizedRows|QuantizedState|KVForm|PlanAgainst|KeysAndValues' ./kvcache/state ./model/nn ./model/gemma3 ./model/gemma4 ./model/qwen35 ./server/engine ./server/api/openai ./cmd/internal/plan
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
+  line 6.agents "bench agents: the real Hermes fresh, resumed and with moved documents, the real OpenClaw with stable and moved ones: every identity, hits against the ceiling" real_agents
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   line 6.7 "a server that dies in a run, cut runs, unknown profile, unwritable output: whole files that say incomplete, one clear line" go test -count=1 -v \
     -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|UsageErrors' ./cmd/internal/loop ./cmd/internal/cli

@@ -165,6 +165,7 @@ func (v *Verdict) judge(t *Turn) []string {
 	switch {
 	case r.Displaced == nil:
 		say("displaced_tokens is null")
+	case t.Static < 0:
 	case *r.Displaced != v.Displaced:
 		say("displaced_tokens %d, by brute force %d", *r.Displaced, v.Displaced)
 	}

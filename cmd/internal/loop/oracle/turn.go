@@ -20,7 +20,8 @@ type Turn struct {
 	// token was sampled and not delivered (the step behind an end token is on its way when the token is read). 0 when
 	// the server did not say; then all but the last.
 	Computed int `json:"computed_tokens"`
-	// Static is the length of system text and tools in ids, 0 when it is not known.
+	// Static is the length of system text and tools in ids; 0: there is none that other conversations moved; less: it is not
+	// known, and with it not what was displaced.
 	Static int   `json:"static_tokens,omitempty"`
 	Row    Claim `json:"row"`
 	// Prefill is the row of the process that computed the same prompt for the one that answered; nil: the same did both.
