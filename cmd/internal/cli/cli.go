@@ -60,9 +60,9 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help-command"})
-	group(root, map[string]int{"report": 10})
+	group(root, nil)
 	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newCache(), newLogits(), newConnect(), newDoctor(), newVersion())
-	root.AddCommand(newPlan(), newSelftest(), newGuide())
+	root.AddCommand(newPlan(), newReport(), newSelftest(), newGuide())
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
 	return root

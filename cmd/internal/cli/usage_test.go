@@ -125,7 +125,6 @@ func TestUsageErrors(t *testing.T) {
 // What the contract names and this build lacks is refused by name, which is no mistake of the user's.
 func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
-		{"report DIR", "reprise report"},
 		{"bench loop --url http://127.0.0.1:1", "127.0.0.1:1"},
 		{"bench agents", "third_party/clients.sh"}, // tests do not run at the top of a checkout
 		{"models pull a/b", "hf download"},
