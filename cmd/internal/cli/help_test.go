@@ -63,6 +63,8 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine lmcache-url out scale dry-run check fixtures kv-bits",
 		"reprise plan":          "recipe all model machine ctx turns json measured kv-bits kv-group",
 		"reprise selftest":      "json",
+		"reprise report":        "out png",
+		"reprise bench agents":  "out turns variants",
 		"reprise doctor":        "json",
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",

@@ -12,7 +12,7 @@ import (
 // The size of a plot, in its own units: it is as wide as its place on the page.
 const (
 	plotWidth, plotHeight = 720.0, 220.0
-	marginLeft, marginTop = 62.0, 10.0
+	marginLeft, marginTop = 78.0, 10.0
 	marginBottom          = 26.0
 )
 

@@ -58,6 +58,12 @@ bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench pee
 # lookups: every case of the benchmark within 2 ms.
 valkeys() { third_party/valkey.sh && go test -count=1 -v -run 'Damaged|AnyBytes|Remote|Disk|Broken|Shared' ./kvcache/tier ./server/engine; }
 
+# in_a_browser: a Chromium on the PATH, or the one that REPRISE_CHROMIUM names.
+in_a_browser() {
+  local browser=${REPRISE_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
+  [ -n "$browser" ] || { echo "no Chromium here (Debian: apt-get install -y chromium)"; return 1; }
+  REPRISE_CHROMIUM=$browser go test -count=1 -v -run 'ReportInABrowser|PageInABrowser' ./cmd/internal/cli
+}
 lookups() { go test ./kvcache -run '^$' -bench Lookup -benchtime 2s | awk '{print} /ns\/op/ {n++; if ($3 > 2e6) slow=1} END {exit !n || slow}'; }
 # snapshots: what one every 256 tokens adds to a prefill of 8,192, within 3 %.
 snapshots() { go test ./model/qwen35 -run '^$' -bench Snapshots -benchtime 9x | awk '{print} /cost-%/ {n++; for (i = 2; i <= NF; i++) if ($i == "cost-%" && $(i-1) > 3) dear = 1} END {exit !n || dear}'; }
@@ -131,6 +137,7 @@ wanted=("$@")
     -run 'QuantizedKV|QuantizedRows|QuantizedState|KVForm|PlanAgainst|KeysAndValues' ./kvcache/state ./model/nn ./model/gemma3 ./model/gemma4 ./model/qwen35 ./server/engine ./server/api/openai ./cmd/internal/plan
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.agents "bench agents: the real Hermes fresh, resumed and with moved documents, the real OpenClaw with stable and moved ones: every identity, hits against the ceiling" real_agents
+  line 6.4 "the report in a headless Chromium: bars equal the CSV, no other request, the worst turn and its texts in two clicks" in_a_browser
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   line 6.7 "a server that dies in a run, cut runs, unknown profile, unwritable output: whole files that say incomplete, one clear line" go test -count=1 -v \
     -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|UsageErrors' ./cmd/internal/loop ./cmd/internal/cli

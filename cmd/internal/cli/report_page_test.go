@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"encoding/csv"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"reprise/cmd/internal/loop"
+)
+
+// TestReportInABrowser makes two real runs, opens their page in a headless Chromium, which $REPRISE_CHROMIUM names, and
+// compares every bar with the runs' CSV: acceptance 6.4.
+func TestReportInABrowser(t *testing.T) {
+	browser := os.Getenv("REPRISE_CHROMIUM")
+	if browser == "" {
+		t.Skip("REPRISE_CHROMIUM names no browser")
+	}
+	withModel(t)
+	dir := t.TempDir()
+	runs := []string{filepath.Join(dir, "stable"), filepath.Join(dir, "moving")}
+	for _, out := range runs {
+		if r := command(t, "bench", "loop", "--profile", "local", "--turns", "6", "--assistant", "scripted", "--max-tokens", "2", "--device", "cpu", "--layout", filepath.Base(out), "--out", out); r.code != 0 {
+			t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+		}
+	}
+	page := filepath.Join(dir, "report.html")
+	if r := command(t, append([]string{"report", "-o", page}, runs...)...); r.code != 0 {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1280, 1240))...)
+	defer cancel()
+	ctx, cancel = chromedp.NewContext(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var wrong []string
+	chromedp.ListenTarget(ctx, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch ev := ev.(type) {
+		case *runtime.EventExceptionThrown:
+			wrong = append(wrong, fmt.Sprintf("exception: %v", ev.ExceptionDetails))
+		case *runtime.EventConsoleAPICalled:
+			wrong = append(wrong, fmt.Sprintf("console: %v", ev.Type))
+		case *network.EventRequestWillBeSent:
+			if u, err := url.Parse(ev.Request.URL); err != nil || u.Scheme != "data" && u.Path != page {
+				wrong = append(wrong, "a request to "+ev.Request.URL)
+			}
+		}
+	})
+	var bars []struct {
+		Run, Turn int
+		Part      string
+		Value     float64
+	}
+	var texts []string
+	if err := chromedp.Run(ctx, network.Enable(), chromedp.Navigate("file://"+page), chromedp.WaitVisible("#r2-tokens svg", chromedp.ByQuery),
+		chromedp.Evaluate(`[...document.querySelectorAll("figure rect[data-turn]")].map(r => ({run: +r.closest("section").id.slice(1), turn: +r.dataset.turn, part: r.dataset.part, value: +r.dataset.value}))`, &bars),
+		// The first click: the run; the second: its worst turn.
+		chromedp.Click(`nav a[href="#r2"]`, chromedp.ByQuery), chromedp.Click(`#r2 details.worst:first-of-type summary`, chromedp.ByQuery),
+		chromedp.WaitVisible(`#r2 details.worst[open] .texts`, chromedp.ByQuery),
+		chromedp.Evaluate(`[document.querySelector("#r2 details.worst[open] .reason").innerText, ...[...document.querySelectorAll("#r2 details.worst[open] .texts pre")].map(p => p.innerText)]`, &texts)); err != nil {
+		t.Fatal(err)
+	}
+	if len(texts) != 3 || !strings.Contains(texts[0], "prefix_changed") || texts[1] == texts[2] || texts[2] == "" {
+		t.Errorf("the worst turn says %q", texts)
+	}
+	want := map[string]float64{}
+	for i, out := range runs {
+		for part, v := range csvParts(t, filepath.Join(out, loop.TurnsFile)) {
+			if v > 0 {
+				want[fmt.Sprintf("run %d, %s", i+1, part)] = v
+			}
+		}
+	}
+	if len(bars) != len(want) || len(want) < 12 {
+		t.Errorf("%d parts are drawn, the CSVs have %d", len(bars), len(want))
+	}
+	for _, b := range bars {
+		if key := fmt.Sprintf("run %d, turn %d, %s", b.Run, b.Turn, b.Part); want[key] != b.Value {
+			t.Errorf("%s: %g is drawn, the CSV has %g", key, b.Value, want[key])
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, w := range wrong {
+		t.Error(w)
+	}
+}
+
+// csvParts are the tokens of each turn's parts, as the CSV has them.
+func csvParts(t *testing.T, path string) map[string]float64 {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	lines, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for i, line := range lines[1:] {
+		field := func(name string) float64 {
+			for c, n := range lines[0] {
+				if n == name {
+					v, err := strconv.ParseFloat(line[c], 64)
+					if err != nil {
+						t.Fatalf("%s, turn %d: %s is %q", path, i+1, name, line[c])
+					}
+					return v
+				}
+			}
+			t.Fatalf("%s has no %s", path, name)
+			return 0
+		}
+		for part, name := range map[string]string{"l0": "l0_hit_tokens", "l1": "l1_hit_tokens", "l2": "l2_hit_tokens", "recompute": "recompute_tokens", "displaced": "displaced_tokens"} {
+			out[fmt.Sprintf("turn %d, %s", i+1, part)] = field(name)
+		}
+		out[fmt.Sprintf("turn %d, new", i+1)] = field("new_tokens") - field("displaced_tokens")
+	}
+	return out
+}
