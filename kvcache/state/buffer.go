@@ -22,9 +22,6 @@ func (b *buffer) slot(at, from int) Slot {
 // Bytes is what the columns allocate.
 func (b *buffer) Bytes() int64 { return nbytes(b.columns) }
 
-// Capacity is the number of rows that there is room for.
-func (b *buffer) Capacity() int { return b.capacity }
-
 func (b *buffer) free() {
 	freeAll(b.columns)
 	*b = buffer{}

@@ -189,15 +189,11 @@ func (st *State) Bytes() int64 { return st.bytes.Load() }
 // worker, between calls; row is 0 before the first one.
 func (st *State) Sizes() (row, fixed int64) {
 	for _, l := range st.layers {
-		n, rows := l.Bytes(), int64(l.Offset())
-		if l.Kind() != Growing {
+		n := l.Bytes()
+		g, grows := l.(*GrowingKV)
+		if !grows {
 			fixed += n
-			continue
-		}
-		if b, ok := l.(interface{ Capacity() int }); ok {
-			rows = int64(b.Capacity())
-		}
-		if rows > 0 {
+		} else if rows := int64(g.capacity); rows > 0 {
 			row += (n + rows - 1) / rows
 		}
 	}

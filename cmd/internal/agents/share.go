@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"reprise/cmd/internal/loop/oracle"
 	"reprise/kvcache/ledger"
 )
 
@@ -56,7 +57,7 @@ func (s *Server) Turns(ctx context.Context, seen []Exchange) ([]Turn, error) {
 			return nil, fmt.Errorf("turn %s: the same request gives other ids now: %d of them, checksum %.12s", x.Turn, len(t.IDs), sum)
 		}
 		if t.Side = !offersTools(x.Body); !t.Side {
-			t.Shared, before = common(before, t.IDs), t.IDs
+			t.Shared, before = oracle.Common(before, t.IDs), t.IDs
 		}
 		turns = append(turns, t)
 	}
@@ -107,15 +108,4 @@ func checksum(ids []int32) string {
 	sum := sha256.New()
 	_ = binary.Write(sum, binary.LittleEndian, ids) // a hash takes everything
 	return hex.EncodeToString(sum.Sum(nil))
-}
-
-// common is the length of the longest common prefix.
-func common(a, b []int32) int {
-	n := min(len(a), len(b))
-	for i := range n {
-		if a[i] != b[i] {
-			return i
-		}
-	}
-	return n
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"reprise/cmd/internal/loop/oracle"
 )
 
 // A stream goes through the tap piece by piece, a refusal is kept, and both sides see what the other sent, to the byte.
@@ -105,7 +107,7 @@ func gone(t *testing.T, file string) {
 }
 
 func TestShare(t *testing.T) {
-	if n := common([]int32{1, 2, 3}, []int32{1, 2, 4, 5}); n != 2 {
+	if n := oracle.Common([]int32{1, 2, 3}, []int32{1, 2, 4, 5}); n != 2 {
 		t.Errorf("%d in common", n)
 	}
 	// sha256 of the bytes 01 00 00 00 02 01 00 00, by sha256sum

@@ -23,7 +23,7 @@ type Run struct {
 	Mimic     bool   // no model ran
 	Recipe    []Pair
 	Options   map[string]any // what was run; nil: not known
-	Claims    []Claim
+	Claims    []loop.Claim
 	NotClaim  []string
 	Evidence  []Pair // fields that are not plainly measured
 	Verdict   string // on what could still be saved
@@ -35,14 +35,6 @@ type Run struct {
 
 // Pair is a name and what is said of it.
 type Pair struct{ Name, Value string }
-
-// Claim is one of the article's, judged by the run.
-type Claim struct {
-	Claim      string `json:"claim"`
-	Supported  bool   `json:"supported"`
-	Shows      string `json:"shows"`
-	StillNeeds string `json:"still_needs"`
-}
 
 // Decoder makes text of a model's ids; the error says why it cannot.
 type Decoder func(model string) (func(ids []int32) string, error)
@@ -76,7 +68,7 @@ type summary struct {
 	Why      string            `json:"why"`
 	Mimic    bool              `json:"observability_mimic"`
 	Recipe   loop.Recipe       `json:"recipe"`
-	Claims   []Claim           `json:"claims"`
+	Claims   []loop.Claim      `json:"claims"`
 	NotClaim []string          `json:"do_not_claim"`
 	Options  map[string]any    `json:"options"`
 	Evidence map[string]string `json:"evidence"`

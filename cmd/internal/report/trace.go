@@ -61,23 +61,16 @@ func nearest(earlier []oracle.Turn, prompt []int32) []int32 {
 	var best []int32
 	most := -1
 	for i := range earlier {
-		if held := earlier[i].Held(); common(held, prompt) >= most {
-			best, most = held, common(held, prompt) // the later one of equals
+		held := earlier[i].Held()
+		if n := oracle.Common(held, prompt); n >= most {
+			best, most = held, n // the later one of equals
 		}
 	}
 	return best
 }
 
-func common(a, b []int32) int {
-	n := 0
-	for n < min(len(a), len(b)) && a[n] == b[n] {
-		n++
-	}
-	return n
-}
-
 func (t *Turn) texts(prompt, known []int32, text func([]int32) string) {
-	n := common(known, prompt)
+	n := oracle.Common(known, prompt)
 	t.Shared = text(prompt[max(0, n-ahead):n])
 	t.Before = text(known[n:min(len(known), n+behind)])
 	t.After = text(prompt[n:min(len(prompt), n+behind)])

@@ -55,7 +55,7 @@ func (o *Oracle) add(t *Turn) Verdict {
 	v := Verdict{Prompt: len(t.Prompt)}
 	own := 0 // the longest common prefix within the conversation
 	for _, s := range o.held {
-		n := common(s.ids, t.Prompt)
+		n := Common(s.ids, t.Prompt)
 		v.Matched = max(v.Matched, n)
 		if s.worker == t.Row.Worker {
 			v.Own = max(v.Own, n)
@@ -78,7 +78,7 @@ func (o *Oracle) add(t *Turn) Verdict {
 // hold takes what the turn leaves behind. own is a lower bound of what the conversation held of it already, so that only
 // windows that reach beyond it are new.
 func (o *Oracle) hold(t *Turn, own int) {
-	ids := t.held()
+	ids := t.Held()
 	o.held = append(o.held, sequence{ids, t.talk()})
 	if o.sessions == nil {
 		o.sessions = map[talk]windows{}
@@ -123,9 +123,9 @@ func (o *Oracle) elsewhere(t *Turn, i int) bool {
 		if s.worker != t.Row.Worker || s.conversation != t.Conversation && i+run > t.Static {
 			continue
 		}
-		prefix := common(s.ids, t.Prompt)
+		prefix := Common(s.ids, t.Prompt)
 		for j := 0; j+run <= len(s.ids); j++ {
-			if common(s.ids[j:], w) == run && !(j == i && prefix >= i+run) {
+			if Common(s.ids[j:], w) == run && !(j == i && prefix >= i+run) {
 				return true
 			}
 		}
@@ -179,8 +179,8 @@ func shown(n *int) string {
 	return fmt.Sprint(*n)
 }
 
-// common is the length of the longest common prefix.
-func common(a, b []int32) int {
+// Common is the length of the longest common prefix.
+func Common(a, b []int32) int {
 	n := min(len(a), len(b))
 	for i := range n {
 		if a[i] != b[i] {

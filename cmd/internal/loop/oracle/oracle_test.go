@@ -154,7 +154,7 @@ func plainly(t *Turn, earlier []*Turn, from int) int {
 	hit := make([]bool, len(t.Prompt))
 	for i := from; i < len(t.Prompt); i++ {
 		for _, e := range earlier {
-			s := e.held()
+			s := e.Held()
 			for j := range s {
 				n := 0
 				for i+n < len(t.Prompt) && j+n < len(s) && t.Prompt[i+n] == s[j+n] {
@@ -192,7 +192,7 @@ func TestRandomRuns(t *testing.T) {
 			turn := &Turn{Turn: i, Conversation: fmt.Sprint(rng.IntN(2)), Prompt: prompt, Generated: span(600, rng.IntN(4)), Static: rng.IntN(2) * rng.IntN(len(prompt)+1)}
 			matched := 0
 			for _, e := range earlier {
-				matched = max(matched, common(e.held(), prompt))
+				matched = max(matched, Common(e.Held(), prompt))
 			}
 			from := matched
 			if rng.IntN(3) == 0 {

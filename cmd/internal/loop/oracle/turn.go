@@ -41,8 +41,8 @@ type Claim struct {
 
 func (t *Turn) talk() talk { return talk{t.Conversation, t.Row.Worker} }
 
-// held is the sequence that the turn leaves behind.
-func (t *Turn) held() []int32 {
+// Held is the sequence that the turn leaves behind.
+func (t *Turn) Held() []int32 {
 	all := append(append(make([]int32, 0, len(t.Prompt)+len(t.Generated)), t.Prompt...), t.Generated...)
 	if t.Computed > 0 {
 		return all[:min(t.Computed, len(all))]
