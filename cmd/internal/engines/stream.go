@@ -1,13 +1,13 @@
 package engines
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
+
+	"reprise/cmd/internal/events"
 )
 
 // usage is what an answer says of its tokens. A field that is not sent stays nil.
@@ -63,31 +63,23 @@ type answer struct {
 func readStream(body io.Reader, since func() time.Duration) (*answer, error) {
 	a := &answer{}
 	var text strings.Builder
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		data, ok := strings.CutPrefix(lines.Text(), "data:")
-		if data = strings.TrimSpace(data); !ok || data == "" {
-			continue
-		}
-		if data == "[DONE]" {
-			a.text = text.String()
-			return a, nil
-		}
+	ended, err := events.Read(body, 16<<20, func(data []byte) error {
 		now := since()
 		var c chunk
-		if err := json.Unmarshal([]byte(data), &c); err != nil {
-			return nil, fmt.Errorf("the stream holds %.200q: %w", data, err)
-		}
-		if len(c.Error) > 0 && string(c.Error) != "null" {
-			return nil, fmt.Errorf("the stream ends with %s", c.Error)
+		if err := errors.Join(events.Decode(data, &c), events.Failed(c.Error)); err != nil {
+			return err
 		}
 		a.take(&c, now, &text)
+		return nil
+	})
+	if err == nil && !ended {
+		err = errors.New("the stream broke off before its end mark")
 	}
-	if err := lines.Err(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return nil, errors.New("the stream broke off before its end mark")
+	a.text = text.String()
+	return a, nil
 }
 
 func (a *answer) take(c *chunk, now time.Duration, text *strings.Builder) {

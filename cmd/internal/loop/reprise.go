@@ -1,18 +1,18 @@
 package loop
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"strings"
 	"time"
 
+	"reprise/cmd/internal/events"
 	"reprise/kvcache/ledger"
 )
 
@@ -98,7 +98,11 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 	a := &Answer{}
 	var text strings.Builder
 	seen := false
-	done, err := events(res.Body, func(ev *event) {
+	done, err := events.Read(res.Body, math.MaxInt, func(data []byte) error {
+		var ev event // the last one of a long prompt is a megabyte of ids
+		if err := events.Decode(data, &ev); err != nil {
+			return err
+		}
 		for _, c := range ev.Choices {
 			if c.Delta.Content != "" && a.FirstToken == 0 {
 				a.FirstToken = time.Since(start)
@@ -109,6 +113,7 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 			seen = true
 			a.Row, a.Prompt, a.Generated, a.Computed = *u.Reprise.Row, u.Reprise.IDs.Prompt, u.Reprise.IDs.Generated, u.Reprise.IDs.Computed
 		}
+		return nil
 	})
 	a.Text, a.Took = text.String(), time.Since(start)
 	switch {
@@ -120,31 +125,6 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", s.URL)
 	}
 	return a, nil
-}
-
-// events reads a stream and says whether its end mark came.
-func events(body io.Reader, each func(*event)) (done bool, err error) {
-	in := bufio.NewReaderSize(body, 64<<10)
-	for {
-		line, err := in.ReadBytes('\n') // the last event of a long prompt is a megabyte of ids
-		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
-			data = bytes.TrimSpace(data)
-			if string(data) == "[DONE]" {
-				return true, nil
-			}
-			var ev event
-			if bad := json.Unmarshal(data, &ev); bad != nil {
-				return false, fmt.Errorf("not an event: %w", bad)
-			}
-			each(&ev)
-		}
-		if errors.Is(err, io.EOF) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
 }
 
 // send makes a request and returns its answer when the status is 200.

@@ -1,7 +1,6 @@
 package sidebyside
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"reprise/cmd/internal/events"
 )
 
 // client asks one server. Every server gets the same text by /v1/completions: a base model has no template.
@@ -122,20 +123,11 @@ func (c *client) complete(ctx context.Context, prompt string, n int) (*answer, e
 func readStream(body io.Reader, since func() time.Duration) (*answer, error) {
 	a := &answer{}
 	var text strings.Builder
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() {
-		data, ok := strings.CutPrefix(lines.Text(), "data:")
-		if data = strings.TrimSpace(data); !ok || data == "[DONE]" {
-			continue
-		}
+	_, err := events.Read(body, 4<<20, func(data []byte) error {
 		now := since()
 		var c chunk
-		if err := json.Unmarshal([]byte(data), &c); err != nil {
-			return nil, fmt.Errorf("the stream holds %.200q: %w", data, err)
-		}
-		if len(c.Error) > 0 && string(c.Error) != "null" {
-			return nil, fmt.Errorf("the stream ends with %s", c.Error)
+		if err := errors.Join(events.Decode(data, &c), events.Failed(c.Error)); err != nil {
+			return err
 		}
 		if len(c.Choices) > 0 && c.Choices[0].Text != "" {
 			if text.Len() == 0 {
@@ -145,8 +137,9 @@ func readStream(body io.Reader, since func() time.Duration) (*answer, error) {
 			text.WriteString(c.Choices[0].Text)
 		}
 		a.count(&c)
-	}
-	if err := lines.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	if a.text = text.String(); a.text == "" {
