@@ -1,20 +1,17 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -24,10 +21,7 @@ import (
 // TestPageInABrowser opens the real server's page in a headless Chromium, which $REPRISE_CHROMIUM names. $REPRISE_PICTURE gets a
 // screenshot.
 func TestPageInABrowser(t *testing.T) {
-	browser := os.Getenv("REPRISE_CHROMIUM")
-	if browser == "" {
-		t.Skip("REPRISE_CHROMIUM names no browser")
-	}
+	browser := chromium(t)
 	withModel(t)
 	ready, stop := serving(t, "--ctx", "4096", "--max-output", "24", "--device", "cpu")
 	defer stop()
@@ -45,31 +39,7 @@ func TestPageInABrowser(t *testing.T) {
 			t.Fatalf("%d %s", status, got)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1280, 1240))...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var wrong []string
-	note := func(format string, args ...any) {
-		mu.Lock()
-		defer mu.Unlock()
-		wrong = append(wrong, fmt.Sprintf(format, args...))
-	}
-	chromedp.ListenTarget(ctx, func(ev any) {
-		switch ev := ev.(type) {
-		case *runtime.EventExceptionThrown:
-			note("exception: %v", ev.ExceptionDetails)
-		case *runtime.EventConsoleAPICalled:
-			note("console: %v", ev.Type)
-		case *network.EventRequestWillBeSent:
-			if u, err := url.Parse(ev.Request.URL); err != nil || u.Scheme != "data" && "http://"+u.Host != base {
-				note("a request to %s", ev.Request.URL)
-			}
-		}
-	})
+	ctx := browser.open(func(u *url.URL) bool { return "http://"+u.Host == base })
 	var bars []map[string]int
 	var detail, before, after, answer string
 	run := func(what string, actions ...chromedp.Action) {
@@ -112,11 +82,7 @@ func TestPageInABrowser(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(wrong) > 0 {
-		t.Errorf("%q", wrong)
-	}
+	browser.faultless()
 }
 
 func rowsOf(t *testing.T, base string) []ledger.Row {

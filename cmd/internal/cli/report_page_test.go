@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/csv"
 	"fmt"
 	"net/url"
@@ -9,12 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"reprise/cmd/internal/loop"
@@ -23,10 +19,7 @@ import (
 // TestReportInABrowser makes two real runs, opens their page in a headless Chromium, which $REPRISE_CHROMIUM names, and
 // compares every bar with the runs' CSV: acceptance 6.4.
 func TestReportInABrowser(t *testing.T) {
-	browser := os.Getenv("REPRISE_CHROMIUM")
-	if browser == "" {
-		t.Skip("REPRISE_CHROMIUM names no browser")
-	}
+	browser := chromium(t)
 	withModel(t)
 	dir := t.TempDir()
 	runs := []string{filepath.Join(dir, "stable"), filepath.Join(dir, "moving")}
@@ -39,28 +32,7 @@ func TestReportInABrowser(t *testing.T) {
 	if r := command(t, append([]string{"report", "-o", page}, runs...)...); r.code != 0 {
 		t.Fatalf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1280, 1240))...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
-	var mu sync.Mutex
-	var wrong []string
-	chromedp.ListenTarget(ctx, func(ev any) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch ev := ev.(type) {
-		case *runtime.EventExceptionThrown:
-			wrong = append(wrong, fmt.Sprintf("exception: %v", ev.ExceptionDetails))
-		case *runtime.EventConsoleAPICalled:
-			wrong = append(wrong, fmt.Sprintf("console: %v", ev.Type))
-		case *network.EventRequestWillBeSent:
-			if u, err := url.Parse(ev.Request.URL); err != nil || u.Scheme != "data" && u.Path != page {
-				wrong = append(wrong, "a request to "+ev.Request.URL)
-			}
-		}
-	})
+	ctx := browser.open(func(u *url.URL) bool { return u.Path == page })
 	var bars []struct {
 		Run, Turn int
 		Part      string
@@ -94,11 +66,7 @@ func TestReportInABrowser(t *testing.T) {
 			t.Errorf("%s: %g is drawn, the CSV has %g", key, b.Value, want[key])
 		}
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	for _, w := range wrong {
-		t.Error(w)
-	}
+	browser.faultless()
 }
 
 // csvParts are the tokens of each turn's parts, as the CSV has them.

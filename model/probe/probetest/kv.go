@@ -57,6 +57,16 @@ func KVParity(t *testing.T, dir string) {
 	}
 }
 
+// KVReuse is Reuse with keys and values at 8 and 4 bits, and fewer captures than the architectures' own tests of it.
+func KVReuse(t *testing.T, dir string) {
+	t.Helper()
+	for _, q := range []state.Quantization{{Bits: 8, Group: 32}, {Bits: 4, Group: 32}} {
+		t.Run(q.String(), func(t *testing.T) {
+			Reuse{Widths: []int{200, 60, 1, 1, 90, 9}, Captures: []int{30, 200, 261, 263, 355}, Then: []int{17, 1, 1, 3}, KV: q}.Run(t, dir)
+		})
+	}
+}
+
 func readSteps(s *mlx.Scope, dir string, bits int) (ids []int32, logits []float32, err error) {
 	ref, _, err := s.Load(filepath.Join(dir, "kv.safetensors"))
 	if err != nil {
