@@ -21,8 +21,8 @@ func newBench() *cobra.Command {
 		Short:   "Measures: an agent's loop; speed at context frontiers, alone and beside other runners",
 		Example: "  reprise bench loop --profile local --turns 12\n  reprise bench speed --prompt 512,2048 --gen 128",
 	}
-	group(cmd, map[string]int{"compare": 10, "replay": 10})
-	cmd.AddCommand(newBenchLoop(), newBenchAgents(), newBenchSpeed(), newBenchPeers(), newBenchInit())
+	group(cmd, map[string]int{"replay": 10})
+	cmd.AddCommand(newBenchLoop(), newBenchAgents(), newBenchSpeed(), newBenchPeers(), newBenchInit(), newBenchCompare())
 	return cmd
 }
 

@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench agents", "bench speed", "bench peers", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench agents", "bench speed", "bench peers", "bench compare", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -65,6 +65,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise selftest":      "json",
 		"reprise report":        "out png",
 		"reprise bench agents":  "out turns variants",
+		"reprise bench compare": "json",
 		"reprise doctor":        "json",
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",

@@ -44,13 +44,9 @@ func newReport() *cobra.Command {
 }
 
 func (f *reportFlags) run(c *cobra.Command, args []string) error {
-	var runs []*report.Run
-	for _, dir := range args {
-		r, err := report.Read(dir, textOf)
-		if err != nil {
-			return err
-		}
-		runs = append(runs, r)
+	runs, err := readRuns(args, textOf)
+	if err != nil {
+		return err
 	}
 	if err := f.write(c, "--out", f.out, func(w io.Writer) error { return report.WritePage(w, runs) }); err != nil {
 		return err

@@ -79,6 +79,8 @@ func TestUsageErrors(t *testing.T) {
 		{"bench loop now", "no argument"},
 		{"bench loop --fixtures nosuch", "bench init"},
 		{"bench init", "one folder"},
+		{"bench compare", "2 to 26 runs, not 0"},
+		{"bench compare one", "2 to 26 runs, not 1"},
 		{"guide nosuch", `"nosuch"`},
 		{"guide 13", `"13"`},
 		{"models inspect a b", "one model"},
@@ -127,6 +129,7 @@ func TestWhatComesLaterIsRefusedByName(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"bench loop --url http://127.0.0.1:1", "127.0.0.1:1"},
 		{"bench agents", "third_party/clients.sh"}, // tests do not run at the top of a checkout
+		{"bench compare nosuch nosuch", "name the folder of a run"},
 		{"models pull a/b", "hf download"},
 		{"models rm a", "models rm"},
 		{"run --image cat.png x", "--image"},

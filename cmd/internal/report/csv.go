@@ -118,9 +118,9 @@ func (l *line) turn(number int) Turn {
 		Prompt: n("prompt_tokens"), Hit: n("lookup_hit_tokens"), L0: n("l0_hit_tokens"), L1: n("l1_hit_tokens"), L2: n("l2_hit_tokens"),
 		Recompute: n("recompute_tokens"), New: n("new_tokens"), Displaced: n("displaced_tokens"), PaidAgain: n("paid_again_tokens"), Prefill: n("prefill_tokens"),
 		TTFT: n("ttft_ms"), PrefillTPS: n("prefill_tps"), DecodeTPS: n("decode_tps"),
-		Footprint: n("footprint_peak_bytes"), MLXPeak: n("mlx_peak_bytes"), Transfer: n("pd_transfer_ms"),
+		Footprint: n("footprint_peak_bytes"), MLXPeak: n("mlx_peak_bytes"), Transfer: n("pd_transfer_ms"), L2Transfer: n("l2_transfer_ms"),
 		Miss: l.cells["miss_reason"], LimitedBy: l.cells["limited_by"], DivergedIn: l.cells["diverged_in"], DivergedAt: n("diverged_at"),
-		Finish: l.cells["finish_reason"], Identity: l.cells["identity_error"], Evidence: l.cells["evidence"],
+		Finish: l.cells["finish_reason"], Identity: l.cells["identity_error"], Evidence: l.cells["evidence"], Checksum: l.cells["prompt_sha256"],
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"reprise/cmd/internal/loop"
+	"reprise/kvcache/ledger"
 )
 
 // Run is one run as the page shows it.
@@ -121,4 +122,44 @@ func (r *Run) State() string {
 		parts = append(parts, "no model ran")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// Kinds of evidence of a figure: the ledger's, and what needs no word there.
+const (
+	Measured = "measured"
+	Estimate = string(ledger.Estimated)
+)
+
+// Kind is what kind of evidence a figure of these row fields is: that of an estimate among them, or of the first one that is not
+// plainly measured, or Measured.
+func (r *Run) Kind(fields ...string) string {
+	if r.Estimated {
+		return Estimate
+	}
+	kind := Measured
+	for _, field := range fields {
+		switch e := r.evidence(field); {
+		case e == Estimate:
+			return e
+		case e != "" && kind == Measured:
+			kind = e
+		}
+	}
+	return kind
+}
+
+// evidence is what the summary says of a row's field, or without one, the last turn that says something.
+func (r *Run) evidence(field string) string {
+	for _, p := range r.Evidence {
+		if p.Name == field {
+			return p.Value
+		}
+	}
+	for i := len(r.Turns) - 1; i >= 0; i-- {
+		var of map[string]string
+		if json.Unmarshal([]byte(r.Turns[i].Evidence), &of) == nil && of[field] != "" {
+			return of[field]
+		}
+	}
+	return ""
 }

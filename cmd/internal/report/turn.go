@@ -16,9 +16,10 @@ type Turn struct {
 	Ceiling                                                 *float64 // by the oracle, from the run's ids
 	TTFT, PrefillTPS, DecodeTPS                             *float64
 	Footprint, MLXPeak                                      *float64
-	Transfer                                                *float64 // pd_transfer_ms
+	Transfer, L2Transfer                                    *float64 // pd_transfer_ms, l2_transfer_ms
 	Miss, LimitedBy, DivergedIn, Finish, Identity, Evidence string
 	DivergedAt                                              *float64
+	Checksum                                                string // of the prompt's ids; "": not told
 	Before, After                                           string // the text that was known there, and this prompt's
 	Shared                                                  string // in front of both
 }
