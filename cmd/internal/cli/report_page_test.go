@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/csv"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,13 +35,13 @@ func TestReportInABrowser(t *testing.T) {
 	}
 	ctx := browser.open(func(u *url.URL) bool { return u.Path == page })
 	var bars []struct {
-		Run, Turn int
-		Part      string
-		Value     float64
+		Run, Turn     int
+		Part          string
+		Value, Height float64
 	}
 	var texts []string
 	if err := chromedp.Run(ctx, network.Enable(), chromedp.Navigate("file://"+page), chromedp.WaitVisible("#r2-tokens svg", chromedp.ByQuery),
-		chromedp.Evaluate(`[...document.querySelectorAll("figure rect[data-turn]")].map(r => ({run: +r.closest("section").id.slice(1), turn: +r.dataset.turn, part: r.dataset.part, value: +r.dataset.value}))`, &bars),
+		chromedp.Evaluate(`[...document.querySelectorAll("figure rect[data-turn]")].map(r => ({run: +r.closest("section").id.slice(1), turn: +r.dataset.turn, part: r.dataset.part, value: +r.dataset.value, height: r.height.baseVal.value}))`, &bars),
 		// The first click: the run; the second: its worst turn.
 		chromedp.Click(`nav a[href="#r2"]`, chromedp.ByQuery), chromedp.Click(`#r2 details.worst:first-of-type summary`, chromedp.ByQuery),
 		chromedp.WaitVisible(`#r2 details.worst[open] .texts`, chromedp.ByQuery),
@@ -61,7 +62,14 @@ func TestReportInABrowser(t *testing.T) {
 	if len(bars) != len(want) || len(want) < 12 {
 		t.Errorf("%d parts are drawn, the CSVs have %d", len(bars), len(want))
 	}
+	var values, heights float64
 	for _, b := range bars {
+		values, heights = values+b.Value, heights+b.Height
+	}
+	for _, b := range bars { // both runs have one scale; a height has three digits
+		if high := b.Value * heights / values; math.Abs(b.Height-high) > .002 {
+			t.Errorf("run %d, turn %d, %s: %g is drawn %g high, not %g", b.Run, b.Turn, b.Part, b.Value, b.Height, high)
+		}
 		if key := fmt.Sprintf("run %d, turn %d, %s", b.Run, b.Turn, b.Part); want[key] != b.Value {
 			t.Errorf("%s: %g is drawn, the CSV has %g", key, b.Value, want[key])
 		}

@@ -56,11 +56,9 @@ bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench pee
 # lookups: every case of the benchmark within 2 ms.
 valkeys() { third_party/valkey.sh && go test -count=1 -v -run 'Damaged|AnyBytes|Remote|Disk|Broken|Shared' ./kvcache/tier ./server/engine; }
 
-# in_a_browser: a Chromium on the PATH, or the one that REPRISE_CHROMIUM names.
+# in_a_browser: the pinned Chromium, or the one that REPRISE_CHROMIUM names.
 in_a_browser() {
-  local browser=${REPRISE_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
-  [ -n "$browser" ] || { echo "no Chromium here (Debian: apt-get install -y chromium)"; return 1; }
-  REPRISE_CHROMIUM=$browser go test -count=1 -v -run 'ReportInABrowser|PageInABrowser' ./cmd/internal/cli
+  local browser; browser=$(third_party/browser.sh) && REPRISE_CHROMIUM=$browser go test -count=1 -v -run 'ReportInABrowser|PageInABrowser' ./cmd/internal/cli
 }
 lookups() { go test ./kvcache -run '^$' -bench Lookup -benchtime 2s | awk '{print} /ns\/op/ {n++; if ($3 > 2e6) slow=1} END {exit !n || slow}'; }
 # snapshots: what one every 256 tokens adds to a prefill of 8,192, within 3 %.
