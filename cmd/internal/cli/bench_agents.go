@@ -104,7 +104,7 @@ func (f *agentsFlags) bench(c *cobra.Command) (*agents.Bench, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the agents are not installed here: %w, in a checkout of reprise, and then this command there", err)
 	}
-	if err := writable(f.out); err != nil {
+	if err := writable("--out", f.out); err != nil {
 		return nil, err
 	}
 	binary, err := os.Executable()

@@ -264,7 +264,7 @@ func here(server string) bool {
 
 // open loads the model and serves it on a free port: the way that an agent's requests take.
 func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
-	if err := writable(f.out); err != nil {
+	if err := writable("--out", f.out); err != nil {
 		return nil, err
 	}
 	opts, err := f.options()
@@ -312,7 +312,7 @@ func (f *loopFlags) fits(context int) error {
 }
 
 // writable finds a folder that cannot be written before seconds are spent on loading.
-func writable(dir string) error {
+func writable(flag, dir string) error {
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
 		var probe *os.File
@@ -321,7 +321,7 @@ func writable(dir string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("--out %s cannot be written: %w", dir, err)
+		return fmt.Errorf("%s %s cannot be written: %w", flag, dir, err)
 	}
 	return nil
 }

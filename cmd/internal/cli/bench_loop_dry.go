@@ -15,7 +15,7 @@ import (
 // pretend makes the run a dry one: with the model's template and tokenizer where there are any. Sizes need neither.
 func (f *loopFlags) pretend(c *cobra.Command, r *loop.Run, own string) (done func(), err error) {
 	if f.out != "" {
-		if err := writable(f.out); err != nil {
+		if err := writable("--out", f.out); err != nil {
 			return nil, err
 		}
 	}

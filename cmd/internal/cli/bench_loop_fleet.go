@@ -26,7 +26,7 @@ func (f *loopFlags) processes() bool {
 
 // fleet starts the servers that the session is about.
 func (f *loopFlags) fleet(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
-	if err := writable(f.out); err != nil {
+	if err := writable("--out", f.out); err != nil {
 		return nil, err
 	}
 	opts, err := f.options()

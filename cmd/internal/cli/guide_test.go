@@ -153,6 +153,7 @@ func namesOfTests(t *testing.T) map[string]bool {
 // The chapters serve, agent and counters, whose commands ask a running server: it runs, on a free port.
 func TestTheGuidesServer(t *testing.T) {
 	aHome(t)
+	t.Chdir(t.TempDir())
 	var base string
 	var stop func() (int, string)
 	for _, name := range []string{"serve", "agent", "counters"} {
@@ -173,8 +174,11 @@ func TestTheGuidesServer(t *testing.T) {
 				base = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(ready)
 			default:
 				where := []string{"--url", base}
-				if args[1] == "doctor" {
+				switch args[1] {
+				case "doctor":
 					where = []string{"--addr", strings.TrimPrefix(base, "http://")}
+				case "report":
+					where = nil
 				}
 				if r := command(t, append(args[1:], where...)...); r.code != 0 {
 					t.Errorf("%q exits with %d: %s%s", c.Line, r.code, r.stdout, r.stderr)
@@ -192,7 +196,7 @@ func TestTheGuidesServer(t *testing.T) {
 // curl sends the request that the command line of curl describes.
 func curl(t *testing.T, base string, args []string) {
 	t.Helper()
-	var url, body string
+	var url, body, file string
 	header := http.Header{}
 	for i := 0; i < len(args); i++ {
 		switch args[i] {
@@ -204,6 +208,9 @@ func curl(t *testing.T, base string, args []string) {
 			i++
 			body = args[i]
 			header.Set("Content-Type", "application/json")
+		case "-o":
+			i++
+			file = args[i]
 		default:
 			url = strings.Replace(args[i], "http://127.0.0.1:8000", base, 1)
 		}
@@ -225,6 +232,11 @@ func curl(t *testing.T, base string, args []string) {
 	text, err := io.ReadAll(res.Body)
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("%s: %d %s, %v", url, res.StatusCode, text, err)
+	}
+	if file != "" {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Error(err)
+		}
 	}
 	var answer struct {
 		Usage struct{ Reprise struct{ Row *ledger.Row } }

@@ -63,7 +63,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine lmcache-url out scale dry-run check fixtures kv-bits",
 		"reprise plan":          "recipe all model machine ctx turns json measured kv-bits kv-group",
 		"reprise selftest":      "json",
-		"reprise report":        "out png",
+		"reprise report":        "out png ledger session files",
 		"reprise bench agents":  "out turns variants",
 		"reprise bench compare": "json",
 		"reprise doctor":        "json",

@@ -16,7 +16,7 @@ const (
 // problems are what does not hold in a run: identities, the oracle's findings, sizes, and for a conversation that only
 // grows, how much of the ceiling was reached.
 func (t *tally) problems(s *Summary) []string {
-	out := []string{}
+	out := append([]string{}, t.found...)
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if s.Status != "complete" {
 		say("incomplete: %s", s.Why)
@@ -37,7 +37,7 @@ func (t *tally) problems(s *Summary) []string {
 			}
 		}
 	}
-	if t.blind && t.opts.Engine == Ours { // others do not show theirs
+	if t.blind && t.opts.Engine == Ours && (t.observed == nil || t.observed.Unknown == "") { // others do not show theirs
 		say("some turns came without ids: no ceiling")
 	}
 	for _, v := range t.verdicts {
@@ -47,7 +47,9 @@ func (t *tally) problems(s *Summary) []string {
 		out = append(out, v.Problems...)
 	}
 	out = append(out, t.sessions()...)
-	out = append(out, t.places()...)
+	if t.observed == nil {
+		out = append(out, t.places()...)
+	}
 	// What an agent sends is its own affair: it need not only grow.
 	if t.opts.NoReuse || t.opts.Layout != Stable || t.opts.Session != Resumed || t.observed != nil {
 		return out

@@ -32,6 +32,7 @@ func (t *tally) claims(s *Summary) []Claim {
 		return text
 	}
 	l2, remote := s.Tokens.L2.Get()
+	layout := known(t.opts.Layout)
 	onLaptop := t.facts.Machine != nil && float64(t.facts.Machine.MemoryBytes) <= laptop
 	return []Claim{
 		{"repeated agent state grows across turns", ran && s.Reuse.RepeatedShare != nil && t.opts.Session != Fresh,
@@ -46,7 +47,7 @@ func (t *tally) claims(s *Summary) []Claim {
 			t.foreign("lmcache", ran, fmt.Sprintf("first token with hits %s, without %s", millis(s.TTFT.Hit), millis(s.TTFT.Miss))), "LMCache's counters and TTFT with hits and without, on the hardware that is meant"},
 		{"vLLM with Mooncake avoids misses across workers", false, say("nothing: neither ran"), "remote hits, transfer time, placement"},
 		{"prompt layout decides what a prefix tree can reuse", ran && s.Reuse.HitShare != nil && s.Reuse.RepeatedShare != nil,
-			say(fmt.Sprintf("layout %s: %s of the prompts reused, repeated state %s, %s tokens displaced", t.opts.Layout, percent(s.Reuse.HitShare), percent(s.Reuse.RepeatedShare), count(s.Tokens.Displaced))),
+			say(fmt.Sprintf("layout %s: %s of the prompts reused, repeated state %s, %s tokens displaced", layout, percent(s.Reuse.HitShare), percent(s.Reuse.RepeatedShare), count(s.Tokens.Displaced))),
 			"the other layouts beside it (`--layout`); of SGLang's radix tree, SGLang's own metrics"},
 	}
 }

@@ -35,41 +35,31 @@ func (r *Run) Do(ctx context.Context) (*Summary, error) {
 	if r.Facts.Conditions != nil {
 		t.begin = r.Facts.Conditions()
 	}
-	f, err := create(r.Out)
+	w, err := t.write(r.Out)
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = f.close() }() // of a run that was cut; otherwise it is closed already
-	// Until the last turn is in it, the summary says what a reader should know if nothing follows.
-	if err := f.summary(t.summary("the run was cut off before its first turn ended")); err != nil {
-		return nil, fmt.Errorf("--out %s cannot be written: %w", r.Out, err)
 	}
 	answer := ""
 	for turn := 1; turn <= r.Options.Turns; turn++ {
 		record, err := r.turn(ctx, b, answer)
+		if err == nil {
+			t.cuts = b.cuts
+			err = w.add(record)
+		}
 		if err != nil {
-			err = fmt.Errorf("turn %d of %d: %w", turn, r.Options.Turns, cancelled(err))
-			s := t.summary(err.Error())
-			return s, errors.Join(err, f.summary(s))
+			err = fmt.Errorf("turn %d of %d: %w", turn, r.Options.Turns, Cancelled(err))
+			s, bad := w.close(err.Error())
+			return s, errors.Join(err, bad)
 		}
 		answer = record.Answer
-		t.cuts = b.cuts
-		if err := f.add(record); err != nil {
-			return t.summary(err.Error()), err
-		}
 		if r.Turned != nil {
 			r.Turned(record)
 		}
-		t.add(*record)
 		if r.Progress != nil {
-			r.Progress(told(record, r.Options.Turns))
-		}
-		if err := f.summary(t.summary(fmt.Sprintf("the run was cut off behind turn %d of %d", turn, r.Options.Turns))); err != nil {
-			return nil, err
+			r.Progress(Told(record, r.Options.Turns))
 		}
 	}
-	s := t.summary("")
-	return s, errors.Join(f.summary(s), f.close())
+	return w.close("")
 }
 
 // turn makes one prompt and has it answered.
@@ -123,8 +113,8 @@ func (r *Run) pretend(ctx context.Context, b *builder, p *Prompt, record *Record
 	return ctx.Err()
 }
 
-// cancelled says it in words when somebody ended the run.
-func cancelled(err error) error {
+// Cancelled says it in words when somebody ended the run.
+func Cancelled(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("cancelled (%w)", err)
 	}
@@ -139,8 +129,8 @@ func inWords(n ledger.Opt[int]) string {
 	return "an unknown number"
 }
 
-// told is a turn in one line.
-func told(r *Record, of int) string {
+// Told is a turn in one line.
+func Told(r *Record, of int) string {
 	row := &r.Row
 	text := fmt.Sprintf("turn %d of %d: %s tokens estimated", r.Turn, of, console.Count(r.Estimated()))
 	n, ok := row.PromptTokens.Get()

@@ -22,8 +22,10 @@ type tally struct {
 	cuts     int
 	dry      bool
 	began    time.Time
+	ended    time.Time // zero: it has not
 	begin    machine.Conditions
 	observed *Observed // nil: the loop drove the turns
+	found    []string  // what does not hold and the rows do not show
 }
 
 // add takes a finished turn.
@@ -64,7 +66,7 @@ func (r *Record) turn() *oracle.Turn {
 // summary is the run so far.
 func (t *tally) summary(why string) *Summary {
 	s := &Summary{Status: "complete", Why: why, Mimic: t.dry || len(t.records) == 0, Options: t.opts, Changes: changes, Machine: t.facts.Machine, Turns: len(t.records),
-		Versions: version.Read(), Started: t.began.UTC().Format(time.RFC3339), Seconds: time.Since(t.began).Round(time.Millisecond).Seconds(), Begin: t.begin}
+		Versions: version.Read(), Started: t.began.UTC().Format(time.RFC3339), Seconds: t.spent().Seconds(), Begin: t.begin}
 	if why != "" {
 		s.Status = "incomplete"
 	} else if t.facts.Conditions != nil {
@@ -90,6 +92,15 @@ func (t *tally) summary(why string) *Summary {
 	return s
 }
 
+// spent is how long the turns took, with what lies between them.
+func (t *tally) spent() time.Duration {
+	end := t.ended
+	if end.IsZero() {
+		end = time.Now()
+	}
+	return end.Sub(t.began).Round(time.Millisecond)
+}
+
 // changes says which phase each setting changes.
 var changes = []Change{
 	{"--model, --device, --keep-packed, --threads, --ctx", PhaseLoad},
@@ -113,10 +124,8 @@ func (t *tally) recipe(s *Summary) {
 	if t.opts.Fixtures != "" {
 		s.Recipe.Workload += ", edited texts in " + t.opts.Fixtures
 	}
-	s.DoNotClaim = []string{
-		not, "that LMCache MP improves TTFT", "that vLLM or Mooncake avoids misses across workers",
-		"what another model or machine than the ones named here would do",
-	}
+	s.DoNotClaim = append(not, "that LMCache MP improves TTFT", "that vLLM or Mooncake avoids misses across workers",
+		"what another model or machine than the ones named here would do")
 	if runtime.GOOS != "darwin" && t.facts.Machine != nil {
 		s.DoNotClaim = append(s.DoNotClaim, "figures of a Mac")
 	}
