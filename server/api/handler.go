@@ -24,7 +24,7 @@ func (s *Server) handler(routes []wire.Route) http.Handler {
 		mux.HandleFunc(path, handle(wrongMethod(allowed), nil))
 	}
 	mux.HandleFunc("/", handle(notFound, nil))
-	return s.survive(s.guard(s.record(mux)))
+	return s.survive(s.guard(s.bodies.count(s.record(mux))))
 }
 
 // handle gives a route's error to the client, in OpenAI's shape unless fail has another.

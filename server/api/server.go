@@ -55,6 +55,7 @@ type Server struct {
 	log      *slog.Logger
 	loopback bool     // that is where it listens
 	key      [32]byte // SHA-256 of the API key
+	bodies   *bodies
 	http     *http.Server
 	listener net.Listener
 	served   chan error         // the one result of http.Serve
@@ -94,7 +95,7 @@ func NewServer(opts Options) (*Server, error) {
 	base, stop := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, engine: opts.Engine, log: opts.Logger, loopback: loopback,
-		key: sha256.Sum256([]byte(opts.APIKey)), served: make(chan error, 1), stop: stop,
+		key: sha256.Sum256([]byte(opts.APIKey)), bodies: newBodies(opts.Engine.MemoryStats().Limit), served: make(chan error, 1), stop: stop,
 	}
 	own := s.routes()
 	for path, h := range map[string]http.Handler{pagePath: opts.Page, "/metrics": opts.Metrics} {

@@ -102,6 +102,10 @@ func (e *Engine) openMemory(ctx context.Context, asked int64) (*memory, error) {
 	if m.base+ownSlack > m.limit {
 		return nil, fmt.Errorf("%w: the model alone takes %s, the limit is %s; raise --memory-limit or take a smaller model", errMemory, hub.SizeText(m.base), hub.SizeText(m.limit))
 	}
+	if most := m.most(); e.opts.CacheMem > most {
+		return nil, fmt.Errorf("--cache-mem %s: of the limit of %s the model takes %s, which leaves %s for state; take less, or raise --memory-limit",
+			hub.SizeText(e.opts.CacheMem), hub.SizeText(m.limit), hub.SizeText(m.base), hub.SizeText(most))
+	}
 	return m, nil
 }
 

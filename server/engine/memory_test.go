@@ -202,3 +202,17 @@ func TestAppetiteFollowsWhatWasSeen(t *testing.T) {
 		t.Errorf("between what was seen: %d bytes", got)
 	}
 }
+
+// A cache that could never be had is refused at the start, with the figures.
+func TestACacheBeyondTheLimitIsRefused(t *testing.T) {
+	e, err := Open(t.Context(), Options{Model: tiny(t, "qwen35/testdata/tiny-f32"), CacheMem: 1e15})
+	if err == nil {
+		e.Close()
+		t.Fatal("1,000 TB of state are kept on this machine")
+	}
+	for _, word := range []string{"--cache-mem 1000", "leaves", "--memory-limit"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the refusal says no %q: %v", word, err)
+		}
+	}
+}

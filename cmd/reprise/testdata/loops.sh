@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Acceptance 6.1 and 6.2 with the real model: loops.sh ci | full | dry
 #   ci    16gb, 50 turns, resumed, moving and without reuse, 4 tokens an answer; the other sessions and layouts at 12 turns; dry runs; kimi at 0.02
-#   full  local and 16gb, 50 turns, every layout and session, answers generated; then scripted, and compared token by token
+#   full  local and 16gb, 50 turns, every layout and session, answers generated; then scripted, and compared token by token; kimi at 0.02
 #   dry   only the dry runs
 # Every run is checked (--check); runs of the same prompts must give the same greedy tokens, or part at a tie (--same-as).
 set -euo pipefail
@@ -65,7 +65,6 @@ ci)
   kimi
   ;;
 full)
-  dries
   for profile in local 16gb-max-mlx-observability; do
     o="--profile $profile"
     loop "$profile" $o
