@@ -116,21 +116,27 @@ func (c *Cache) SetBudget(bytes int64) {
 }
 
 // Distrust drops all states that share a computation with what is held of this sequence: an audit found one of them
-// wrong. States in use are dropped when their turns are done, and reused by nobody until then.
-func (c *Cache) Distrust(fingerprint string, s Sequence) error {
+// wrong. States in use are dropped when their turns are done, and reused by nobody until then. paths are the sequences that are
+// known to have gone through there, each to its end: what else keeps states of them must drop these, too.
+func (c *Cache) Distrust(fingerprint string, s Sequence) (paths []Spelling, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	x, err := c.alphabet.atoms(s)
 	t := c.tree(fingerprint)
 	if err != nil || t == nil {
-		return err
+		return nil, err
 	}
-	if nodes := t.walk(x).nodes; len(nodes) > 0 {
-		for _, b := range slices.Clone(nodes[0].blocks) {
-			c.condemn(b)
-		}
+	nodes := t.walk(x).nodes
+	if len(nodes) == 0 {
+		return nil, nil
 	}
-	return nil
+	for _, b := range slices.Clone(nodes[0].blocks) {
+		c.condemn(b)
+	}
+	for leaf := range nodes[0].leaves() {
+		paths = append(paths, c.alphabet.spelling(leaf.path()))
+	}
+	return paths, nil
 }
 
 // Stats is what the cache holds and did.

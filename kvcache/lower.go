@@ -166,13 +166,7 @@ func (t *Trace) kept(newest int) []int {
 	return out
 }
 
-func (b *block) path() []atom {
-	out := make([]atom, b.end())
-	for n := b.node; n.parent != nil; n = n.parent {
-		copy(out[n.start:], n.edge)
-	}
-	return out
-}
+func (b *block) path() []atom { return b.node.path()[:b.end()] }
 
 // linker makes links of one path.
 type linker struct {

@@ -1,6 +1,7 @@
 package kvcache
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -237,8 +238,17 @@ func TestDistrust(t *testing.T) {
 		running.restore()
 		running.step()
 		running.commit()
-		if err := r.cache.Distrust(fp, Sequence{IDs: system[:10]}); err != nil {
+		paths, err := r.cache.Distrust(fp, Sequence{IDs: system[:10]})
+		if err != nil {
 			t.Fatal(err)
+		}
+		ended, err := r.cache.Spell(Sequence{IDs: slices.Concat(chat(system, u2).IDs, a1[:len(a1)-1])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(p Spelling) bool { return bytes.Equal(p.Slice(0, p.Len()), ended.Slice(0, ended.Len())) }
+		if len(paths) != 2 || !slices.ContainsFunc(paths, same) {
+			t.Errorf("%d paths went through there, want two: that of the turn that ended, %v, and the one under way", len(paths), slices.ContainsFunc(paths, same))
 		}
 		r.check("distrust")
 		m, err := r.cache.Lookup(Request{Model: fp, Prompt: chat(system, u1)})

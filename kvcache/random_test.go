@@ -160,7 +160,7 @@ func (p *player) disturb() {
 		p.cache.SetBudget(int64(p.rng.IntN(6000)))
 	default:
 		talk := p.talks[p.rng.IntN(len(p.talks))]
-		if err := p.cache.Distrust(p.shape.model().Fingerprint, Sequence{IDs: talk[:min(len(talk), 20)]}); err != nil {
+		if _, err := p.cache.Distrust(p.shape.model().Fingerprint, Sequence{IDs: talk[:min(len(talk), 20)]}); err != nil {
 			p.t.Fatal(err)
 		}
 	}

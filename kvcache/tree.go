@@ -2,6 +2,7 @@ package kvcache
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 )
 
@@ -77,6 +78,31 @@ func (t *tree) walk(x []atom) spot {
 		n = child
 	}
 	return s
+}
+
+// path is what leads from the root to the node's end.
+func (n *node) path() []atom {
+	out := make([]atom, n.end)
+	for ; n.parent != nil; n = n.parent {
+		copy(out[n.start:], n.edge)
+	}
+	return out
+}
+
+// leaves are the ends of all paths through the node.
+func (n *node) leaves() iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for open := []*node{n}; len(open) > 0; {
+			next := open[len(open)-1]
+			open = open[:len(open)-1]
+			if len(next.children) == 0 && !yield(next) {
+				return
+			}
+			for _, child := range next.children {
+				open = append(open, child)
+			}
+		}
+	}
 }
 
 // last is the deepest node that was touched, nil at the root.

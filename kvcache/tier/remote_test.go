@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,28 @@ func TestRemoteGivesBackWhatWasStored(t *testing.T) {
 	wrong := remote(t, s.URL("timeout=5s"))
 	if f := (&Tiers{Remote: wrong}).Find(t.Context(), query(ids), 0); f.Miss != kvcache.MissDown {
 		t.Errorf("without the password: %q", f.Miss)
+	}
+}
+
+// What an audit found wrong goes from both tiers, with what goes on from it otherwise; other prompts stay.
+func TestForget(t *testing.T) {
+	r := remote(t, valkeytest.Start(t).URL("timeout=5s"))
+	tiers := &Tiers{Disk: OpenDisk(DiskOptions{Dir: t.TempDir()}), Remote: r}
+	ids, blocks := made(t, 3, 0)
+	other, others := made(t, 2, 100)
+	branch := New(testModel, blocks[2].Slot, blocks[2].Link, "float32", []byte("of other calls"), nil)
+	branch.Digest[0]++ // of other calls
+	put(t, tiers.Disk, append(slices.Clone(blocks), others...))
+	share(t, r, append(slices.Clone(blocks), append(others, branch)...))
+	tiers.Forget(t.Context(), testModel, ids)
+	if n, stats := tiers.Disk.Stats().Blocks, r.Stats(); n != len(others) || stats.Failures > 0 {
+		t.Errorf("%d blocks are on the disk, want %d; remote %+v", n, len(others), stats)
+	}
+	for what, alone := range map[string]*Tiers{"disk": {Disk: tiers.Disk}, "remote": {Remote: r}} {
+		if f := alone.Find(t.Context(), query(ids), 0); f.To != 0 || f.Matched != 0 {
+			t.Errorf("%s: %d of %d are still found", what, f.To, f.Matched)
+		}
+		same(t, alone, other, others)
 	}
 }
 

@@ -1,8 +1,10 @@
 package tier
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"reprise/kvcache"
@@ -217,4 +219,30 @@ func (t *Tiers) Drop(ctx context.Context, f *Found) {
 	if len(remote) > 0 {
 		t.Remote.drop(ctx, remote)
 	}
+}
+
+// Forget removes every block of these ids, whatever calls they are of and wherever they go on from their end: what was found
+// wrong is in some of them, and in what was computed from it.
+func (t *Tiers) Forget(ctx context.Context, model string, ids kvcache.Spelling) {
+	slots := Slots(model, ids)
+	if t.Disk != nil {
+		t.Disk.Drop(along(ids, t.Disk.list(slots)))
+	}
+	if t.Remote == nil {
+		return
+	}
+	if lists, err := t.Remote.list(ctx, slots); err == nil { // a store that is away is left behind, and says so itself
+		t.Remote.drop(ctx, along(ids, lists))
+	}
+}
+
+// along are the blocks whose ids these are, as far as both go.
+func along(ids kvcache.Spelling, lists [][]*Entry) []*Entry {
+	var out []*Entry
+	for _, e := range slices.Concat(lists...) {
+		if bytes.HasPrefix(e.IDs, ids.Slice(e.Base, min(e.To, ids.Len()))) {
+			out = append(out, e)
+		}
+	}
+	return out
 }

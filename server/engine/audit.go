@@ -181,10 +181,11 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 	}
 	if verdict == ledger.AuditMismatch {
 		a.engine.opts.Logger.Error("audit: the reused state is not what its provenance gives; it is dropped", "turn", x.turn, "hit", x.hit, "max_diff", diff)
-		if err := a.engine.cache.Distrust(a.engine.model.Fingerprint, kvcache.Sequence{IDs: x.ids[:x.hit]}); err != nil {
+		paths, err := a.engine.cache.Distrust(a.engine.model.Fingerprint, kvcache.Sequence{IDs: x.ids[:x.hit]})
+		if err != nil {
 			a.engine.opts.Logger.Error("audit: dropping", "turn", x.turn, "err", err)
 		}
-		a.engine.lower.distrust(ctx, x.ids[:x.hit])
+		a.engine.lower.distrust(ctx, paths)
 		_ = a.engine.worker.Do(context.Background(), func(*mlx.Scope) error { a.engine.cache.Sweep(); return nil })
 	}
 	a.engine.ledger.Record(row)

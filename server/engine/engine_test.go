@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"reprise/kvcache/ledger"
+	"reprise/kvcache/tier/valkeytest"
 	"reprise/mlx"
 	"reprise/model/chat"
 	"reprise/model/sample"
@@ -18,15 +20,27 @@ import (
 // real is one engine on the small real model for all tests: loading takes seconds.
 var real *Engine
 
+// tiersOn has every engine of these tests keep state on a disk and in a Valkey of its own as well: what they say must hold then,
+// too. `make prove` asks for it.
+var tiersOn = os.Getenv("REPRISE_TIERS") != ""
+
 func TestMain(m *testing.M) {
-	var err error
-	real, err = Open(context.Background(), Options{Device: mlx.CPU})
+	o := Options{Device: mlx.CPU}
+	ended := func() {}
+	err := error(nil)
+	if tiersOn {
+		o.CacheDisk, o.L2, ended, err = tiersFor()
+	}
+	if err == nil {
+		real, err = Open(context.Background(), o)
+	}
 	if err != nil {
 		println("engine tests need the small model (run make build):", err.Error())
 		os.Exit(1)
 	}
 	code := m.Run()
 	real.Close()
+	ended()
 	if n := mlx.LiveArrays(); n != 0 && code == 0 {
 		println("arrays left after Close:", n)
 		code = 1
@@ -48,9 +62,39 @@ func ask(t *testing.T, req Request) *Result {
 
 func fresh(t *testing.T) {
 	t.Helper()
-	if err := real.ClearCache(context.Background()); err != nil {
+	forget(t, real)
+}
+
+// forget drops what an engine keeps, wherever.
+func forget(t *testing.T, e *Engine) {
+	t.Helper()
+	ctx := context.Background()
+	err := e.Flush(ctx)
+	if err == nil {
+		err = e.ClearTiers(ctx, true, true)
+	}
+	if err == nil {
+		err = e.ClearCache(ctx)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// tiersFor makes a folder and starts a Valkey.
+func tiersFor() (disk, url string, ended func(), err error) {
+	dir, err := os.MkdirTemp("", "reprise-engine-*")
+	if err != nil {
+		return "", "", nil, err
+	}
+	v, err := valkeytest.Open(dir)
+	if err != nil {
+		return "", "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return filepath.Join(dir, "kv"), v.URL(""), func() {
+		v.Kill()
+		_ = os.RemoveAll(dir) // of a temporary folder
+	}, nil
 }
 
 func raw(text string, n int) Request {

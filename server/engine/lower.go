@@ -323,22 +323,19 @@ func (x *loan) blame(m *kvcache.Match, l *lower) kvcache.Miss {
 	return ""
 }
 
-// distrust removes what is stored of these ids: an audit found it wrong.
-func (l *lower) distrust(ctx context.Context, ids []int32) {
+// distrust removes what is stored of these sequences: an audit found their state wrong. What was on its way there is caught the
+// second time.
+func (l *lower) distrust(ctx context.Context, paths []kvcache.Spelling) {
 	if l == nil {
 		return
 	}
-	spelled, err := l.engine.cache.Spell(kvcache.Sequence{IDs: ids})
-	if err != nil {
-		return
-	}
-	q := tier.Query{Model: l.model, Root: kvcache.RootDigest(l.engine.model.Fingerprint), IDs: spelled, Limit: len(ids)}
-	for range mostTries { // there may be several of other calls
-		f := l.tiers.Find(ctx, q, 0)
-		if len(f.Entries) == 0 || ctx.Err() != nil {
+	for range 2 {
+		for _, path := range paths {
+			l.tiers.Forget(ctx, l.model, path)
+		}
+		if l.engine.Flush(ctx) != nil { // the process ends
 			return
 		}
-		l.tiers.Drop(ctx, &f)
 	}
 }
 

