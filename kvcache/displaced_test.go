@@ -164,6 +164,28 @@ func TestDisplacedByWhom(t *testing.T) {
 	r.finish()
 }
 
+// What a lower tier told of is the session's text as well once a prompt of it had that.
+func TestDisplacedThatAnotherComputed(t *testing.T) {
+	r := newRig(t, shape{growing: true}, plenty)
+	text := msg(user, span(3000, 60))
+	r.turn(ask{Request: request("", chat(system, u1)), answer: a1})
+	p := chat(system, u1, echo(a1), text)
+	known := p.IDs[:len(p.IDs)-5]
+	fp := r.shape.model().Fingerprint
+	if err := r.cache.Know(fp, Sequence{IDs: known}); err != nil {
+		t.Fatal(err)
+	}
+	r.oracle.hold(ask{Request: Request{Model: fp, Turn: "elsewhere"}}, "of another process", known, nil)
+	r.oracle.told = true
+	if m := r.turn(ask{Request: request("", p), answer: a2}); m.Session != "session 1" || m.Matched != len(known) {
+		t.Fatalf("%+v", m)
+	}
+	if m := r.turn(ask{Request: request("", chat(system, u1, echo(a1), text, echo(a2), msg(user, span(3010, 40)))), answer: a1}); m.Displaced != 40 {
+		t.Errorf("40 ids of what another computed are said again: %+v", m)
+	}
+	r.finish()
+}
+
 // The texts of sessions that were not heard of for long are given up first.
 func TestHistoriesAreLimited(t *testing.T) {
 	r := newRig(t, shape{growing: true}, Options{Budget: 1 << 40, History: 400})

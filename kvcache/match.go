@@ -60,6 +60,7 @@ type find struct {
 	way    way   // to restore
 	poor   bool  // memory forbade a longer hit
 	parent *turn // that is continued
+	shared int   // with the parent: what else matched was told of by a lower tier
 }
 
 // Lookup says what the cache knows of a prompt and would restore now. It reserves nothing.
@@ -122,7 +123,7 @@ func (f *find) chain() {
 			x := n.turns[i]
 			if first := f.req.Prompt.FirstUser; first > 0 && at >= first ||
 				first == 0 && (at >= x.prompt || at == f.Requested) {
-				f.parent = x
+				f.parent, f.shared = x, at
 			}
 		}
 		if len(n.turns) > 0 {

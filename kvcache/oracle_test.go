@@ -6,6 +6,7 @@ import "fmt"
 type oracle struct {
 	held  []heldSequence
 	words map[string]int
+	told  bool // of sequences that no turn here computed: a parent may have less in common
 }
 
 type heldSequence struct {
@@ -83,6 +84,9 @@ func (o *oracle) judge(a ask, m Match) error {
 	}
 	if want := o.displaced(a, m, prompt); m.Displaced != want {
 		return fmt.Errorf("displaced %d, by brute force %d", m.Displaced, want)
+	}
+	if o.told {
+		return nil
 	}
 	return o.parent(a, m, prompt)
 }

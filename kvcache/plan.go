@@ -99,9 +99,8 @@ func (c *Cache) reserve(f *find) *Plan {
 		}
 	})
 	p.wants = c.captures(f)
-	p.written = f.Matched
-	if f.parent == nil || f.parent.session != f.Session {
-		p.written = 0
+	if f.parent != nil && f.parent.session == f.Session {
+		p.written = f.shared
 	}
 	c.active = append(c.active, p)
 	c.note(f)
