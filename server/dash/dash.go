@@ -13,12 +13,15 @@ var (
 	page string
 	//go:embed page.css
 	style string
+	//go:embed why.js
+	why string
 	//go:embed page.js
-	script string
+	turns string
 )
 
 // Handler answers GET / with the page.
 func Handler() http.Handler {
+	script := why + turns
 	whole := strings.NewReplacer("/*style*/", style, "/*script*/", script).Replace(page)
 	policy := "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src " +
 		checksum(style) + "; script-src " + checksum(script)

@@ -6,7 +6,24 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"reprise/kvcache/ledger"
 )
+
+// Every value that a row can have is said in words.
+func TestReasonsHaveWords(t *testing.T) {
+	for _, name := range []ledger.MissReason{ledger.MissNone, ledger.MissFirstRequest, ledger.MissPrefixChanged, ledger.MissEvicted, ledger.MissNoSnapshot, ledger.MissModelChanged,
+		ledger.MissMediaChanged, ledger.MissBadBlock, ledger.MissTierTimeout, ledger.MissTierDown, ledger.MissStoreOff, ledger.MissReuseOff} {
+		if !strings.Contains(why, string(name)+`: "`) {
+			t.Errorf("the page has no words for miss_reason %s", name)
+		}
+	}
+	for _, name := range []ledger.LimitedBy{ledger.LimitLastToken, ledger.LimitFull, ledger.LimitSliding, ledger.LimitRecurrent, ledger.LimitMemory} {
+		if !strings.Contains(why, string(name)+`: "`) {
+			t.Errorf("the page has no words for limited_by %s", name)
+		}
+	}
+}
 
 // The page asks no other host for anything, runs only what its policy names, and sets no text as markup.
 func TestPage(t *testing.T) {

@@ -1,4 +1,3 @@
-"use strict";
 const $ = (id) => document.getElementById(id);
 const make = (name, text, set = {}) => Object.assign(document.createElement(name), { textContent: text ?? "" }, set);
 const count = (n) => n == null ? "–" : Number(n).toLocaleString("en");
@@ -96,28 +95,23 @@ $("list").onkeydown = (e) => {
   if ((e.key === "Enter" || e.key === " ") && chosen) { show(chosen); e.preventDefault(); }
 };
 
-async function show(id) {
+function show(id) {
   choose(id);
   const r = rows.find((r) => r.turn_id === id), d = make("dl"), box = $("detail");
   if (!r) return;
   const facts = {
     turn: r.turn_id, session: r.session_id, "prompt": count(r.prompt_tokens) + " tokens", ...Object.fromEntries(PARTS.map(([, name, of]) => [name, count(of(r))])),
-    "miss": r.miss_reason + (r.limited_by && r.limited_by !== "none" ? ", limited by " + r.limited_by : ""), "generated": count(r.generated_tokens) + ", " + r.finish_reason,
+    "generated": count(r.generated_tokens) + ", " + r.finish_reason,
     "first token": ms(r.ttft_ms), "queue": ms(r.queue_ms), "restore": ms(r.restore_ms), "prefill": ms(r.prefill_ms) + (r.prefill_tps ? `, ${r.prefill_tps.toFixed(0)} t/s` : ""),
     "decode": ms(r.decode_ms) + (r.decode_tps ? `, ${r.decode_tps.toFixed(1)} t/s` : ""), "state": bytes(r.kv_live_bytes), "MLX peak": bytes(r.mlx_peak_bytes),
     "footprint peak": bytes(r.footprint_peak_bytes), "audit": r.audit ?? "–", "identity": r.identity_error ?? "holds",
   };
   for (const [name, value] of Object.entries(facts)) d.append(make("dt", name), make("dd", value));
-  box.replaceChildren(make("h2", "One turn"), d);
-  if (r.diverged_at != null) {
-    box.append(make("p", `It left what was known at token ${count(r.diverged_at)}, in ${r.diverged_in ?? "?"}.`));
-    try {
-      const why = await json("/v1/cache/why/" + encodeURIComponent(id));
-      for (const [name, text] of Object.entries(why)) if (typeof text === "string" && text && !["turn_id", "diverged_in"].includes(name)) box.append(make("strong", name.replaceAll("_", " ")), make("pre", text));
-    } catch (e) { box.append(make("p", e.message)); }
-  }
+  box.replaceChildren(make("h2", "One turn"), reason(r), d);
   box.focus({ preventScroll: true });
 }
+
+$("detail").onkeydown = (e) => { if (e.key === "Escape") $("list").focus(); };
 
 function say(kind, text) {
   const p = make("p", text, { className: kind });

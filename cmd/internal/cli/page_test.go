@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -41,7 +42,7 @@ func TestPageInABrowser(t *testing.T) {
 	}
 	ctx := browser.open(func(u *url.URL) bool { return "http://"+u.Host == base })
 	var bars []map[string]int
-	var detail, before, after, answer string
+	var before, after, answer string
 	run := func(what string, actions ...chromedp.Action) {
 		t.Helper()
 		if err := chromedp.Run(ctx, actions...); err != nil {
@@ -60,10 +61,9 @@ func TestPageInABrowser(t *testing.T) {
 			}
 		}
 	}
-	run("a turn by keyboard", chromedp.Focus("#list", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible("#detail pre", chromedp.ByQuery), chromedp.Text("#detail", &detail, chromedp.ByQuery))
-	if !strings.Contains(detail, "<img src=x") || !strings.Contains(detail, "in system") {
-		t.Errorf("the detail says %q", detail)
-	}
+	run("a turn by keyboard", chromedp.Focus("#list", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
+	edited := rows[len(rows)-1]
+	testWhy(t, ctx, &edited)
 	background := chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &before)
 	run("dark and light", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}), background,
 		chromedp.Click("#theme", chromedp.ByQuery), chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &after))
@@ -83,6 +83,48 @@ func TestPageInABrowser(t *testing.T) {
 		}
 	}
 	browser.faultless()
+}
+
+// testWhy looks at what the page says of the turn that is shown, whose system text was changed at its end: in words, with both texts
+// and a mark on what differs, by keyboard alone, and legible in the dark and in the light.
+func testWhy(t *testing.T, ctx context.Context, r *ledger.Row) {
+	t.Helper()
+	var said string
+	var sides []struct{ Text, Mark string }
+	var contrasts []float64
+	var stops [3]string
+	stop := func(i int) chromedp.Action {
+		return chromedp.Evaluate(`document.activeElement.getAttribute("aria-label") || document.activeElement.textContent`, &stops[i])
+	}
+	scheme := func(name string) chromedp.Action {
+		return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
+	}
+	contrast := chromedp.ActionFunc(func(ctx context.Context) error {
+		var ratio float64
+		err := chromedp.Evaluate(`(() => { const s = getComputedStyle(document.querySelector("#why mark"));
+			const light = (c) => c.match(/[0-9.]+/g).slice(0, 3).map((v) => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+			const [a, b] = [light(s.color), light(s.backgroundColor)].sort((a, b) => b - a); return (a + .05) / (b + .05); })()`, &ratio).Do(ctx)
+		contrasts = append(contrasts, ratio)
+		return err
+	})
+	if err := chromedp.Run(ctx, chromedp.WaitVisible("#why .texts", chromedp.ByQuery), chromedp.Text("#why", &said, chromedp.ByQuery),
+		chromedp.Evaluate(`[...document.querySelectorAll("#why pre")].map((p) => ({text: p.textContent, mark: p.querySelector("mark").textContent}))`, &sides),
+		chromedp.KeyEvent(kb.Tab), stop(0), chromedp.KeyEvent(kb.Tab), stop(1), chromedp.KeyEvent(kb.Tab), stop(2),
+		scheme("light"), contrast, scheme("dark"), contrast); err != nil {
+		t.Fatalf("why: %v", err)
+	}
+	if !strings.Contains(said, "What was known goes on differently (prefix_changed)") || !strings.Contains(said, fmt.Sprintf("at token %d, in the system text.", r.DivergedAt.Or(-1))) {
+		t.Errorf("the page says %q", said)
+	}
+	if len(sides) != 2 || sides[1].Mark != " <img src=x onerror=alert(1)>" || sides[0].Mark == "" || strings.TrimSuffix(sides[0].Text, sides[0].Mark) != strings.TrimSuffix(sides[1].Text, sides[1].Mark) {
+		t.Errorf("both texts: %q", sides)
+	}
+	if !strings.HasPrefix(stops[0], "turn_") || stops[1] != "what was known" || stops[2] != "this prompt" {
+		t.Errorf("Tab leads to %q", stops)
+	}
+	if contrasts[0] < 4.5 || contrasts[1] < 4.5 {
+		t.Errorf("the mark's contrast in the light and in the dark: %.1f", contrasts)
+	}
 }
 
 func rowsOf(t *testing.T, base string) []ledger.Row {
