@@ -28,6 +28,7 @@ type Trace struct {
 	TurnID  string          `json:"turn_id,omitempty"` // of the first of several; none when the request was refused before
 	Body    json.RawMessage `json:"body"`              // null when it is no JSON
 	Row     *ledger.Row     `json:"row"`               // null without a turn
+	Static  *int            `json:"static_tokens"`     // of the prompt, its static prefix: system text and tools; null without a turn
 	Answer  *Answer         `json:"answer"`            // null without a turn
 	More    []Answered      `json:"more,omitempty"`    // the further answers to the same prompt, when several were asked for
 }
@@ -63,8 +64,8 @@ func answered(res *engine.Result) Answered {
 	return Answered{&res.Row, a}
 }
 
-// recorded are the endpoints that run turns.
-var recorded = []string{"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
+// Recorded are the endpoints that run turns.
+var Recorded = []string{"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"}
 
 // recorder writes one line for each request, in one write, so that a crash leaves whole lines.
 type recorder struct {
@@ -80,7 +81,7 @@ func (s *Server) record(next http.Handler) http.Handler {
 	}
 	rec := &recorder{to: s.opts.Record}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost || !slices.Contains(recorded, r.URL.Path) {
+		if r.Method != http.MethodPost || !slices.Contains(Recorded, r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -106,7 +107,7 @@ func (s *Server) trace(rec *recorder, t *Trace, turns []*engine.Result, body []b
 	for i, res := range turns {
 		x := answered(res)
 		if i == 0 {
-			t.TurnID, t.Row, t.Answer = x.Row.TurnID, x.Row, x.Answer
+			t.TurnID, t.Row, t.Answer, t.Static = x.Row.TurnID, x.Row, x.Answer, &res.Static
 		} else {
 			t.More = append(t.More, x)
 		}

@@ -99,6 +99,7 @@ type Result struct {
 	IDs      []int32   // generated, the end token included
 	Logprobs []Logprob // of the ids but the end token's, when they were asked for
 	Prompt   []int32   // the prompt's ids; shared, not to be changed
+	Static   int       // how many of them are the static prefix: system text and tools
 	// Computed is how many of Prompt and IDs together entered the model. The last id did not, unless the step behind it
 	// was on its way already. 0: the state is gone.
 	Computed int

@@ -137,7 +137,7 @@ func (t *turn) assemble(ctx context.Context) error {
 	if err != nil {
 		return promptError(err)
 	}
-	t.prompt, t.result.Prompt = p, p.IDs
+	t.prompt, t.result.Prompt, t.result.Static = p, p.IDs, p.StaticEnd
 	room := t.model.Context - len(p.IDs)
 	if room < 1 {
 		return tooLong(len(p.IDs), t.model.Context)

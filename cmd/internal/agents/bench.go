@@ -3,10 +3,8 @@ package agents
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,8 +15,8 @@ import (
 	"reprise/cmd/internal/connect"
 	"reprise/cmd/internal/loop"
 	"reprise/cmd/internal/loop/fixture"
+	"reprise/cmd/internal/replay"
 	"reprise/kvcache/ledger"
-	"reprise/server/api"
 )
 
 // Variant is a way to drive an agent.
@@ -166,24 +164,20 @@ func documents(dir string, moved bool, turn int) error {
 
 // recorded makes records of what the server wrote down. The ids of a prompt are asked for again: they must be those of the row.
 func (s *Server) recorded(ctx context.Context, trace string) ([]loop.Record, error) {
-	raw, err := os.Open(trace)
+	recording, err := replay.Read(trace)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = raw.Close() }()
+	if len(recording.Notes) > 0 {
+		return nil, errors.New(recording.Notes[0])
+	}
 	var out []loop.Record
-	for lines := json.NewDecoder(raw); ; {
-		var x api.Trace
-		if err := lines.Decode(&x); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("the server's record: %w", err)
-		}
-		if x.Row == nil || x.Answer == nil || x.Status != http.StatusOK {
-			return nil, fmt.Errorf("a request to %s was answered %d", x.Path, x.Status)
-		}
+	for _, x := range recording.Requests {
 		r := loop.Record{Turn: len(out) + 1, Conversation: x.Row.SessionID, Characters: 4 * x.Row.PromptTokensEst.Or(0), Answer: x.Answer.Text,
-			Generated: x.Answer.IDs, Computed: x.Row.LookupHitTokens.Or(0) + x.Row.StoredTokens.Or(0), Row: *x.Row}
+			Static: -1, Generated: x.Answer.IDs, Computed: x.Row.LookupHitTokens.Or(0) + x.Row.StoredTokens.Or(0), Row: *x.Row}
+		if x.Static != nil {
+			r.Static = *x.Static
+		}
 		var ids struct{ Tokens []int32 }
 		if err := s.call(ctx, http.MethodPost, "/tokenize", bytes.NewReader(x.Body), &ids); err != nil {
 			return nil, err
@@ -193,9 +187,6 @@ func (s *Server) recorded(ctx context.Context, trace string) ([]loop.Record, err
 		}
 		r.Prompt = ids.Tokens
 		out = append(out, r)
-	}
-	if len(out) == 0 {
-		return nil, errors.New("the agent sent nothing")
 	}
 	return out, nil
 }

@@ -18,11 +18,11 @@ import (
 func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bench",
-		Short:   "Measures: an agent's loop; speed at context frontiers, alone and beside other runners",
+		Short:   "Measures: an agent's loop, recorded requests, two runs side by side; speed at context frontiers, alone and beside other runners",
 		Example: "  reprise bench loop --profile local --turns 12\n  reprise bench speed --prompt 512,2048 --gen 128",
 	}
-	group(cmd, map[string]int{"replay": 10})
-	cmd.AddCommand(newBenchLoop(), newBenchAgents(), newBenchSpeed(), newBenchPeers(), newBenchInit(), newBenchCompare())
+	group(cmd, nil)
+	cmd.AddCommand(newBenchLoop(), newBenchAgents(), newBenchSpeed(), newBenchPeers(), newBenchInit(), newBenchReplay(), newBenchCompare())
 	return cmd
 }
 

@@ -4,25 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/engines"
-	"reprise/cmd/internal/load"
 	"reprise/cmd/internal/loop"
-	"reprise/cmd/internal/version"
 	"reprise/kvcache/ledger/footprint/machine"
-	"reprise/kvcache/state"
-	"reprise/model/hub"
-	"reprise/server/api"
 	"reprise/server/engine"
 )
 
@@ -117,7 +109,8 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	}
 	defer done()
 	r.Facts.Conditions = func() machine.Conditions { return machine.ReadConditions(ctx) }
-	shown := f.show(c, r)
+	var shown func()
+	r.Turned, r.Progress, shown = show(c, f.Turns, f.asJSON)
 	s, err := r.Do(ctx)
 	shown()
 	if s == nil {
@@ -126,21 +119,7 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	if err == nil && f.sameAs != "" {
 		err = f.compare(ctx, r, s)
 	}
-	return errors.Join(f.report(c, s), err)
-}
-
-// show tells about the turns: a table on a terminal, plain lines elsewhere.
-func (f *loopFlags) show(c *cobra.Command, r *loop.Run) (done func()) {
-	switch {
-	case f.asJSON:
-	case console.IsTerminal(c.ErrOrStderr()):
-		t := loop.NewTable(c.ErrOrStderr(), f.Turns)
-		r.Turned = t.Turned
-		return t.Close
-	default:
-		r.Progress = func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) }
-	}
-	return func() {}
+	return errors.Join(summed(c, s, f.out, f.asJSON, f.check), err)
 }
 
 // compare says whether the run's tokens are another run's, in its summary.
@@ -163,18 +142,18 @@ func (f *loopFlags) compare(ctx context.Context, r *loop.Run, s *loop.Summary) (
 	return fmt.Errorf("--same-as: %s", s.Same)
 }
 
-// report prints the summary, and makes an error of its problems when they were to be checked.
-func (f *loopFlags) report(c *cobra.Command, s *loop.Summary) error {
+// summed prints the summary of a run in a folder, and makes an error of its problems when they were to be checked.
+func summed(c *cobra.Command, s *loop.Summary, dir string, asJSON, check bool) error {
 	var err error
-	if f.asJSON {
+	if asJSON {
 		err = console.WriteJSON(c.OutOrStdout(), s)
 	} else {
 		err = s.WriteText(c.OutOrStdout())
 	}
-	if err == nil && f.out != "" {
-		fmt.Fprintf(c.ErrOrStderr(), "%s, %s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, loop.ClaimsFile, f.out)
+	if err == nil && dir != "" {
+		fmt.Fprintf(c.ErrOrStderr(), "%s, %s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, loop.ClaimsFile, dir)
 	}
-	if err == nil && f.check && s.Status == "complete" && len(s.Problems) > 0 {
+	if err == nil && check && s.Status == "complete" && len(s.Problems) > 0 {
 		err = fmt.Errorf("--check: %s; %d problems in all, see above", s.Problems[0], len(s.Problems))
 	}
 	return err
@@ -182,7 +161,7 @@ func (f *loopFlags) report(c *cobra.Command, s *loop.Summary) error {
 
 // connect gives the run its server: none, the one at --url, or one in this process.
 func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) (done func(), err error) {
-	own := f.ofTheEngine(c)
+	own := ofTheEngine(c)
 	switch {
 	case f.url == "" && f.Engine != loop.Ours:
 		return nil, usagef("--engine %s: name its server with --url", f.Engine)
@@ -211,18 +190,10 @@ func (f *loopFlags) connect(ctx context.Context, c *cobra.Command, r *loop.Run) 
 	case own != "":
 		return nil, usagef("%s with --url: the server has its own; leave it out, or leave out --url", own)
 	}
-	key := f.key
-	if key == "" {
-		key = os.Getenv(keyVariable)
-	}
-	if err := f.dial(ctx, key, r); err != nil {
+	if err := f.dial(ctx, keyOr(f.key), r); err != nil {
 		return nil, err
 	}
-	if here(f.url) {
-		if m, err := machine.Read(); err == nil {
-			r.Facts.Machine = &m
-		}
-	}
+	r.Facts.Machine = machineOf(f.url)
 	return func() {}, nil
 }
 
@@ -233,7 +204,7 @@ func (f *loopFlags) dial(ctx context.Context, key string, r *loop.Run) error {
 		if err != nil {
 			return err
 		}
-		r.Server, r.Facts = s, loop.Facts{Model: s.Model.ID, Runtime: "reprise's server at " + s.URL}
+		r.Server, r.Facts = s, loop.Facts{Model: s.Model.ID, Runtime: "reprise's server at " + s.String()}
 		return nil
 	}
 	e, err := engines.Dial(ctx, engines.Config{Engine: f.Engine, URL: f.url, Key: key, LMCache: f.lmcache})
@@ -242,28 +213,6 @@ func (f *loopFlags) dial(ctx context.Context, key string, r *loop.Run) error {
 	}
 	r.Server, r.Facts = e, loop.Facts{Model: e.Model, Runtime: e.Runtime()}
 	return nil
-}
-
-// ofTheEngine is a flag that was given and means the engine in this process, "" when none was; the model and the template, which a
-// dry run takes too, only when there is no other.
-func (f *loopFlags) ofTheEngine(c *cobra.Command) (name string) {
-	c.Flags().Visit(func(flag *pflag.Flag) {
-		p := flag.Annotations[phaseKey]
-		if is := len(p) == 1 && p[0] == string(inLoad) || flag.Name == "chat-template"; is && (name == "" || name == "--model" || name == "--chat-template") {
-			name = "--" + flag.Name
-		}
-	})
-	return name
-}
-
-// here says whether a URL leads to this machine.
-func here(server string) bool {
-	u, err := url.Parse(server)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // open loads the model and serves it on a free port: the way that an agent's requests take.
@@ -276,35 +225,16 @@ func (f *loopFlags) open(ctx context.Context, c *cobra.Command, r *loop.Run) (do
 		return nil, err
 	}
 	opts.L2, opts.CacheDisk = f.l2, f.disk
-	e, err := load.Open(ctx, opts, c.ErrOrStderr())
+	own, err := serveHere(ctx, c, opts)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			e.Close()
-		}
-	}()
-	if err := f.fits(e.Model().Context); err != nil {
+	if err := errors.Join(own.client.Talks(), f.fits(own.client.Model.Context)); err != nil {
+		own.close()
 		return nil, err
 	}
-	s, err := api.NewServer(api.Options{Engine: e, Addr: "127.0.0.1:0"})
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Start(); err != nil {
-		return nil, err
-	}
-	if r.Server, err = loop.Dial(ctx, s.URL(), ""); err != nil {
-		return nil, err
-	}
-	r.Facts, err = facts(e)
-	return func() {
-		limit, cancel := context.WithTimeout(context.Background(), closing)
-		defer cancel()
-		_ = s.Close(limit) // the run is over or was cut; its files say which
-		e.Close()
-	}, err
+	r.Server, r.Facts = own.client, own.facts
+	return own.close, nil
 }
 
 // fits says whether the longest prompt does.
@@ -328,39 +258,4 @@ func writable(flag, dir string) error {
 		return fmt.Errorf("%s %s cannot be written: %w", flag, dir, err)
 	}
 	return nil
-}
-
-// facts are what the engine says of itself.
-func facts(e *engine.Engine) (loop.Facts, error) {
-	m := e.Model()
-	computer, err := machine.Read()
-	if err != nil {
-		return loop.Facts{}, err
-	}
-	info := m.Info()
-	return loop.Facts{
-		Model: m.Name, Quantization: quantization(m.Config) + kvText(m.KV), Machine: &computer,
-		Runtime: fmt.Sprintf("%s, %s device, %v, prefill grid %d, template %s", version.Read(), e.Worker().Device(), info.Dtype, m.Grid(), m.TemplateName),
-		Decode:  func(ids []int32) string { return m.Tokenizer.Decode(ids, false) },
-	}, nil
-}
-
-// kvText adds how keys and values are kept, where that is not as they come.
-func kvText(kv state.Quantization) string {
-	if !kv.On() {
-		return ""
-	}
-	return "; keys and values " + kv.String()
-}
-
-func quantization(c *hub.Config) string {
-	q := c.Quantization
-	if q == nil {
-		return "none, " + c.DType
-	}
-	text := fmt.Sprintf("%d bit, groups of %d, %s", q.Bits, q.GroupSize, q.Mode)
-	if n := len(q.Overrides); n > 0 {
-		text += fmt.Sprintf(", %d modules otherwise", n)
-	}
-	return text
 }

@@ -175,6 +175,10 @@ func TestTheGuidesServer(t *testing.T) {
 			default:
 				where := []string{"--url", base}
 				switch args[1] {
+				case "bench":
+					if where = nil; args[2] == "replay" {
+						where = []string{"--device", "cpu"}
+					}
 				case "doctor":
 					where = []string{"--addr", strings.TrimPrefix(base, "http://")}
 				case "report":

@@ -46,7 +46,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			}
 		})
 	})
-	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench agents", "bench speed", "bench peers", "bench compare", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
+	for _, want := range []string{"run", "serve", "logits", "bench loop", "bench agents", "bench speed", "bench peers", "bench compare", "bench replay", "doctor", "models ls", "models inspect", "models import", "models quantize", "models synth", "plan", "selftest", "guide", "bench init", "cache ls", "cache stats", "cache why", "cache clear", "cache verify", "version"} {
 		if !slices.Contains(paths, "reprise "+want) {
 			t.Errorf("there is no reprise %s", want)
 		}
@@ -66,6 +66,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise report":        "out png ledger session files",
 		"reprise bench agents":  "out turns variants",
 		"reprise bench compare": "json",
+		"reprise bench replay":  "model device ctx no-reuse cache-mem url api-key out check json",
 		"reprise doctor":        "json",
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",

@@ -85,6 +85,7 @@ func TestUsageErrors(t *testing.T) {
 		{"report", "folders of runs, or --ledger"},
 		{"report --session a", "--ledger"},
 		{"report --ledger a b", "first"},
+		{"bench replay", "one recording"},
 		{"bench compare", "2 to 26 runs, not 0"},
 		{"bench compare one", "2 to 26 runs, not 1"},
 		{"guide nosuch", `"nosuch"`},

@@ -33,6 +33,7 @@ type Record struct {
 	Prompt       []int32     `json:"prompt_ids"`
 	Generated    []int32     `json:"generated_ids"`
 	Computed     int         `json:"computed_tokens"` // of prompt and generated together
+	Static       int         `json:"static_tokens"`   // of the prompt, its static prefix; less than 0: not known
 	Row          ledger.Row  `json:"row"`
 	Prefill      *ledger.Row `json:"prefill_row"` // of the process that computed the prompt for another; null: the same did both
 	Spans        []Span      `json:"spans"`

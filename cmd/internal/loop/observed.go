@@ -50,6 +50,14 @@ func (o *Observation) Problem(format string, args ...any) {
 	o.w.t.found = append(o.w.t.found, fmt.Sprintf(format, args...))
 }
 
+// Same says how the answers compare with those that were seen before, where they do.
+func (o *Observation) Same(s *Sameness) {
+	o.w.t.same = s
+	for _, wrong := range s.Wrong {
+		o.Problem("not the answer of %s: %s", s.With, wrong)
+	}
+}
+
 // Close sums the turns up. why says that they are not all, "" that they are; the error is then the files'.
 func (o *Observation) Close(why string) (*Summary, error) { return o.w.close(why) }
 

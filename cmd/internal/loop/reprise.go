@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 
 // Reprise is a reprise server, in this process or elsewhere, spoken to over HTTP as an agent does.
 type Reprise struct {
-	URL   string // of the server, without /v1
+	URL   string // of the server, without /v1; it may hold a password
 	Key   string // "": none
 	Model ModelInfo
 }
@@ -31,9 +32,26 @@ type ModelInfo struct {
 	Template *string `json:"chat_template"`
 }
 
-// Dial asks a server for its model.
-func Dial(ctx context.Context, url, key string) (*Reprise, error) {
-	s := &Reprise{URL: strings.TrimSuffix(strings.TrimRight(url, "/"), "/v1"), Key: key}
+// Dial asks a server for its model, which must have a chat template.
+func Dial(ctx context.Context, at, key string) (*Reprise, error) {
+	s, err := Reach(ctx, at, key)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Talks()
+}
+
+// Talks says what is missing for a conversation.
+func (s *Reprise) Talks() error {
+	if s.Model.Template == nil {
+		return fmt.Errorf("the model %s has no chat template, and the loop is a conversation: serve it with --chat-template", s.Model.ID)
+	}
+	return nil
+}
+
+// Reach asks a server for its model, whatever that can do.
+func Reach(ctx context.Context, at, key string) (*Reprise, error) {
+	s := &Reprise{URL: strings.TrimSuffix(strings.TrimRight(at, "/"), "/v1"), Key: key}
 	res, err := s.send(ctx, http.MethodGet, "/v1/models", nil)
 	if err != nil {
 		return nil, err
@@ -43,19 +61,24 @@ func Dial(ctx context.Context, url, key string) (*Reprise, error) {
 		Data []ModelInfo `json:"data"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return nil, fmt.Errorf("%s/v1/models is no list of models (%w): is it an OpenAI-compatible server?", s.URL, err)
+		return nil, fmt.Errorf("%s/v1/models is no list of models (%w): is it an OpenAI-compatible server?", s, err)
 	}
 	if len(list.Data) == 0 {
-		return nil, fmt.Errorf("%s names no model in /v1/models", s.URL)
+		return nil, fmt.Errorf("%s names no model in /v1/models", s)
 	}
-	s.Model = list.Data[0]
-	switch {
-	case s.Model.OwnedBy != "reprise":
-		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): say with --engine whose it is", s.URL, s.Model.OwnedBy)
-	case s.Model.Template == nil:
-		return nil, fmt.Errorf("the model %s has no chat template, and the loop is a conversation: serve it with --chat-template", s.Model.ID)
+	if s.Model = list.Data[0]; s.Model.OwnedBy != "reprise" {
+		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): say with --engine whose it is", s, s.Model.OwnedBy)
 	}
 	return s, nil
+}
+
+// String is the server's URL without a password, for texts and files.
+func (s *Reprise) String() string {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return "the server"
+	}
+	return u.Redacted()
 }
 
 // event is a piece of a streamed answer.
@@ -72,6 +95,7 @@ type event struct {
 				Prompt    []int32 `json:"prompt"`
 				Generated []int32 `json:"generated"`
 				Computed  int     `json:"computed"`
+				Static    int     `json:"static"`
 			} `json:"ids"`
 		} `json:"reprise"`
 	} `json:"usage"`
@@ -111,20 +135,34 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 		}
 		if u := ev.Usage; u != nil && u.Reprise.Row != nil && u.Reprise.IDs != nil {
 			seen = true
-			a.Row, a.Prompt, a.Generated, a.Computed = *u.Reprise.Row, u.Reprise.IDs.Prompt, u.Reprise.IDs.Generated, u.Reprise.IDs.Computed
+			ids := u.Reprise.IDs
+			a.Row, a.Prompt, a.Generated, a.Computed, a.Static = *u.Reprise.Row, ids.Prompt, ids.Generated, ids.Computed, ids.Static
 		}
 		return nil
 	})
 	a.Text, a.Took = text.String(), time.Since(start)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", s.URL, err)
+		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", s, err)
 	case !done:
-		return nil, fmt.Errorf("%s broke off in the middle of an answer", s.URL)
+		return nil, fmt.Errorf("%s broke off in the middle of an answer", s)
 	case !seen:
-		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", s.URL)
+		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", s)
 	}
 	return a, nil
+}
+
+// Post sends a request whose answer is one object, and reads that.
+func (s *Reprise) Post(ctx context.Context, path string, body, into any) error {
+	res, err := s.send(ctx, http.MethodPost, path, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
+		return fmt.Errorf("%s%s broke off in the middle of an answer: %w", s, path, err)
+	}
+	return nil
 }
 
 // send makes a request and returns its answer when the status is 200.
@@ -162,5 +200,5 @@ func (s *Reprise) send(ctx context.Context, method, path string, body any) (*htt
 	if json.Unmarshal(raw, &said) != nil || said.Error.Message == "" {
 		said.Error.Message = strings.TrimSpace(string(raw))
 	}
-	return nil, fmt.Errorf("%s%s: %s: %s", s.URL, path, res.Status, said.Error.Message)
+	return nil, fmt.Errorf("%s%s: %s: %s", s, path, res.Status, said.Error.Message)
 }

@@ -83,7 +83,7 @@ func (r *Run) turn(ctx context.Context, b *builder, answer string) (*Record, err
 // fill takes an answer over.
 func (r *Run) fill(record *Record, a *Answer, p *Prompt) {
 	record.Answer, record.Row, record.Prefill = a.Text, a.Row, a.Prefill
-	record.Prompt, record.Generated, record.Computed = a.Prompt, a.Generated, a.Computed
+	record.Prompt, record.Generated, record.Computed, record.Static = a.Prompt, a.Generated, a.Computed, a.Static
 	if a.FirstToken > 0 {
 		ms := float64(a.FirstToken.Microseconds()) / 1e3
 		record.ClientTTFT = &ms

@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"reprise/cmd/internal/loop/oracle"
 )
 
 // tie is a difference of the two most probable tokens' log probabilities below which either is a right answer: states that were
@@ -27,6 +28,8 @@ type Sameness struct {
 	Equal int      `json:"equal_turns"`
 	Ties  []string `json:"ties"` // answers that part where two tokens were equally probable
 	Wrong []string `json:"wrong"`
+	// Sampled answers differ because chance had a part in them, and are not compared.
+	Sampled int `json:"sampled,omitempty"`
 }
 
 // Same compares the greedy tokens of two runs, turn by turn, as far as both go. Answers are the same, or part first where two
@@ -53,23 +56,25 @@ func Same(ctx context.Context, dir, with string, judge Judge) (*Sameness, error)
 }
 
 func (s *Sameness) turn(ctx context.Context, a, b *Record, judge Judge) error {
+	if len(a.Prompt) == 0 || !slices.Equal(a.Prompt, b.Prompt) {
+		s.Wrong = append(s.Wrong, fmt.Sprintf("turn %d: the prompts are not the same ids (%d and %d): compare runs of one layout with --assistant scripted", a.Turn, len(a.Prompt), len(b.Prompt)))
+		return nil
+	}
+	return s.Answers(ctx, a, b.Generated, judge)
+}
+
+// Answers compares a turn's answer with another one to the same prompt.
+func (s *Sameness) Answers(ctx context.Context, a *Record, other []int32, judge Judge) error {
 	say := func(list *[]string, format string, args ...any) {
 		*list = append(*list, fmt.Sprintf("turn %d: ", a.Turn)+fmt.Sprintf(format, args...))
 	}
-	if len(a.Prompt) == 0 || !slices.Equal(a.Prompt, b.Prompt) {
-		say(&s.Wrong, "the prompts are not the same ids (%d and %d): compare runs of one layout with --assistant scripted", len(a.Prompt), len(b.Prompt))
-		return nil
-	}
-	n := 0
-	for n < min(len(a.Generated), len(b.Generated)) && a.Generated[n] == b.Generated[n] {
-		n++
-	}
+	n := oracle.Common(a.Generated, other)
 	switch {
-	case n == len(a.Generated) && n == len(b.Generated):
+	case n == len(a.Generated) && n == len(other):
 		s.Equal++
 		return nil
-	case n == len(a.Generated) || n == len(b.Generated):
-		say(&s.Wrong, "answers of %d and %d tokens", len(a.Generated), len(b.Generated))
+	case n == len(a.Generated) || n == len(other):
+		say(&s.Wrong, "answers of %d and %d tokens", len(a.Generated), len(other))
 		return nil
 	}
 	gap, err := judge(ctx, slices.Concat(a.Prompt, a.Generated[:n]))
@@ -80,7 +85,7 @@ func (s *Sameness) turn(ctx context.Context, a, b *Record, judge Judge) error {
 	if gap >= tie {
 		list = &s.Wrong
 	}
-	say(list, "token %d of the answer is %d here and %d there; the two most probable are %.2g apart", n+1, a.Generated[n], b.Generated[n], gap)
+	say(list, "token %d of the answer is %d here and %d there; the two most probable are %.2g apart", n+1, a.Generated[n], other[n], gap)
 	return nil
 }
 
@@ -89,6 +94,9 @@ func (s *Sameness) String() string {
 	text := fmt.Sprintf("%d of %d turns have the greedy tokens of %s", s.Equal, s.Turns, s.With)
 	if len(s.Ties) > 0 {
 		text += fmt.Sprintf(", %d part at a tie", len(s.Ties))
+	}
+	if s.Sampled > 0 {
+		text += fmt.Sprintf(", %d that were sampled are others", s.Sampled)
 	}
 	if len(s.Wrong) > 0 {
 		text += fmt.Sprintf(", %d DIFFER: %s", len(s.Wrong), strings.Join(s.Wrong[:min(3, len(s.Wrong))], "; "))
@@ -116,13 +124,6 @@ func readTrace(dir string) ([]Record, error) {
 
 // Gap is a Judge: the server computes the ids from nothing and says how probable the two best tokens are.
 func (s *Reprise) Gap(ctx context.Context, ids []int32) (float64, error) {
-	res, err := s.send(ctx, http.MethodPost, "/v1/completions", map[string]any{
-		"model": s.Model.ID, "prompt": ids, "max_tokens": 1, "temperature": 0, "logprobs": 2, "reprise": map[string]any{"reuse": false},
-	})
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
 	var said struct {
 		Choices []struct {
 			Logprobs struct {
@@ -130,7 +131,9 @@ func (s *Reprise) Gap(ctx context.Context, ids []int32) (float64, error) {
 			} `json:"logprobs"`
 		} `json:"choices"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
+	if err := s.Post(ctx, "/v1/completions", map[string]any{
+		"model": s.Model.ID, "prompt": ids, "max_tokens": 1, "temperature": 0, "logprobs": 2, "reprise": map[string]any{"reuse": false},
+	}, &said); err != nil {
 		return 0, err
 	}
 	if len(said.Choices) != 1 || len(said.Choices[0].Logprobs.Top) == 0 {

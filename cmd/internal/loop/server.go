@@ -28,4 +28,5 @@ type Answer struct {
 	// The ids, where the server shows them; without them there is no ceiling.
 	Prompt, Generated []int32
 	Computed          int
+	Static            int // of the prompt: system text and tools
 }

@@ -19,12 +19,14 @@ type tally struct {
 	records  []Record // without their ids
 	verdicts []oracle.Verdict
 	blind    bool // some turn came without ids
+	vague    bool // some turn's static prefix is not known, so what was displaced is not checked
 	cuts     int
 	dry      bool
 	began    time.Time
 	ended    time.Time // zero: it has not
 	begin    machine.Conditions
 	observed *Observed // nil: the loop drove the turns
+	same     *Sameness // nil: not compared
 	found    []string  // what does not hold and the rows do not show
 }
 
@@ -33,11 +35,8 @@ func (t *tally) add(r Record) {
 	if len(r.Prompt) == 0 {
 		t.blind = true
 	} else {
-		turn := r.turn()
-		if t.observed != nil {
-			turn.Static = -1 // an agent's, not known here
-		}
-		t.verdicts = append(t.verdicts, t.oracle.Add(turn))
+		t.vague = t.vague || r.Static < 0
+		t.verdicts = append(t.verdicts, t.oracle.Add(r.turn()))
 	}
 	r.Prompt, r.Generated = nil, nil // the oracle has them
 	t.records = append(t.records, r)
@@ -55,7 +54,7 @@ func (r *Record) turn() *oracle.Turn {
 		return oracle.Claim{TurnID: row.TurnID, Prompt: pointer(row.PromptTokens), Matched: pointer(row.MatchedTokens), Worker: row.Worker,
 			Hit: pointer(row.LookupHitTokens), Displaced: pointer(row.DisplacedTokens), MissReason: string(row.MissReason.Or(""))}
 	}
-	t := &oracle.Turn{Turn: r.Turn, Conversation: r.Conversation, Prompt: r.Prompt, Generated: r.Generated, Computed: r.Computed, Row: claim(&r.Row)}
+	t := &oracle.Turn{Turn: r.Turn, Conversation: r.Conversation, Prompt: r.Prompt, Generated: r.Generated, Computed: r.Computed, Static: r.Static, Row: claim(&r.Row)}
 	if r.Prefill != nil {
 		first := claim(r.Prefill)
 		t.Prefill = &first
@@ -87,6 +86,7 @@ func (t *tally) summary(why string) *Summary {
 			s.Evidence[field] = e
 		}
 	}
+	s.Same = t.same
 	s.Claims = t.claims(s)
 	s.Problems = t.problems(s)
 	return s
@@ -208,7 +208,7 @@ func (t *tally) reuse(k Tokens) Reuse {
 		RepeatedShare: share(k.Matched.plus(k.Displaced), k.Prompt)}
 	if n, ok := ceiling.Get(); ok {
 		r.Ceiling = &n
-		if t.observed == nil {
+		if !t.vague {
 			r.Displaced = &displaced
 		}
 	}

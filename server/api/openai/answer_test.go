@@ -208,13 +208,13 @@ func TestRowOnRequest(t *testing.T) {
 func TestIDsOnRequest(t *testing.T) {
 	e := wiretest.New(func(_ context.Context, e *wiretest.Engine, req engine.Request, _ func(engine.Event) error) (*engine.Result, error) {
 		res := e.Finish(req, "Hi", 2)
-		res.Prompt, res.IDs, res.Computed = []int32{2, 70, 71}, []int32{72, 1}, 4
+		res.Prompt, res.IDs, res.Computed, res.Static = []int32{2, 70, 71}, []int32{72, 1}, 4, 2
 		return res, nil
 	})
 	h := serve(t, e)
 	for fields, want := range map[string]string{
-		`"reprise": {"ids": true}`:                 `{"computed":4,"generated":[72,1],"prompt":[2,70,71]}`,
-		`"reprise": {"ids": true, "ledger": true}`: `{"computed":4,"generated":[72,1],"prompt":[2,70,71]}`,
+		`"reprise": {"ids": true}`:                 `{"computed":4,"generated":[72,1],"prompt":[2,70,71],"static":2}`,
+		`"reprise": {"ids": true, "ledger": true}`: `{"computed":4,"generated":[72,1],"prompt":[2,70,71],"static":2}`,
 		`"reprise": {"ledger": true}`:              `null`,
 	} {
 		_, got := do(t, h, request("POST", chatPath, with(fields)))

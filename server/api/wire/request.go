@@ -157,6 +157,7 @@ type SaidIDs struct {
 	Prompt    []int32 `json:"prompt"`
 	Generated []int32 `json:"generated"`
 	Computed  int     `json:"computed"` // of both together, what entered the model
+	Static    int     `json:"static"`   // of the prompt, its static prefix: system text and tools
 }
 
 // Of is what the extension asked for, nil when that is nothing.
@@ -169,7 +170,7 @@ func (x Extension) Of(res *engine.Result) *Said {
 		said.Row = &res.Row
 	}
 	if x.IDs {
-		said.IDs = &SaidIDs{Prompt: res.Prompt, Generated: res.IDs, Computed: res.Computed}
+		said.IDs = &SaidIDs{Prompt: res.Prompt, Generated: res.IDs, Computed: res.Computed, Static: res.Static}
 	}
 	return said
 }

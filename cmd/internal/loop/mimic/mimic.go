@@ -66,7 +66,7 @@ func (s *Server) Turn(ctx context.Context, p *loop.Prompt, o *loop.Options, answ
 	if o.Assistant == loop.Generated { // scripted answers are nobody's: they come back as text
 		s.prompts.Remember(made, ids, answer)
 	}
-	a := &loop.Answer{Text: answer, Prompt: made.IDs, Generated: ids, Computed: computed}
+	a := &loop.Answer{Text: answer, Prompt: made.IDs, Generated: ids, Computed: computed, Static: made.StaticEnd}
 	a.Row = row(turn, plan, made, len(ids), lookup)
 	return a, nil
 }

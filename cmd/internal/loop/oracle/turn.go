@@ -22,7 +22,7 @@ type Turn struct {
 	Computed int `json:"computed_tokens"`
 	// Static is the length of system text and tools in ids; 0: there is none that other conversations moved; less: it is not
 	// known, and with it not what was displaced.
-	Static int   `json:"static_tokens,omitempty"`
+	Static int   `json:"static_tokens"`
 	Row    Claim `json:"row"`
 	// Prefill is the row of the process that computed the same prompt for the one that answered; nil: the same did both.
 	Prefill *Claim `json:"prefill_row"`

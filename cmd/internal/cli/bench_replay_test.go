@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"reprise/cmd/internal/loop"
+)
+
+// A loop is recorded by a server that wants a key, and sent again: to an engine of its own everything is the recorded turns', with and
+// without reuse; what was changed in the recording is named by its turn. The key is in no file.
+func TestBenchReplay(t *testing.T) {
+	withModel(t)
+	t.Setenv("REPRISE_HOME", t.TempDir())
+	t.Setenv("REPRISE_API_KEY", "planted-key")
+	dir := t.TempDir()
+	t.Chdir(dir)
+	ready, stop := serving(t, "--ctx", "4096", "--record", "day.jsonl")
+	url := regexp.MustCompile(`http://[0-9.:]+`).FindString(ready)
+	run := func(want int, args ...string) loop.Summary {
+		t.Helper()
+		r := command(t, append([]string{"bench"}, args...)...)
+		var s loop.Summary
+		if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || r.code != want {
+			t.Fatalf("%v: exit code %d, %v\n%s%s", args, r.code, err, r.stdout, r.stderr)
+		}
+		return s
+	}
+	first := run(exitOK, "loop", "--url", url, "--turns", "3", "--layout", "moving", "--out", "runs/first", "--check", "--json")
+	again := run(exitOK, "replay", "day.jsonl", "--device", "cpu", "--ctx", "4096", "--cache-mem", "0.2GB", "--out", "runs/again", "--check", "--json")
+	if again.Turns != 3 || again.Same == nil || again.Same.Equal != 3 || again.Tokens != first.Tokens || again.Reuse.Displaced == nil || *again.Reuse.Displaced == 0 || *again.Reuse.Displaced != *first.Reuse.Displaced {
+		t.Errorf("%d turns, %+v, tokens %+v, the first time %+v; displaced %v", again.Turns, again.Same, again.Tokens, first.Tokens, again.Reuse.Displaced)
+	}
+	recorded, err := os.ReadFile("day.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(recorded), "\n")
+	lines[1] = strings.Replace(lines[1], `"role":"system","content":"`, `"role":"system","content":"EDITED `, 1)
+	if err := os.WriteFile("edited.jsonl", []byte(strings.Join(lines, "")+`{"version":1,"pa`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	off := run(exitError, "replay", "edited.jsonl", "--url", url, "--no-reuse", "--check", "--json")
+	if n, _ := off.Tokens.Hit.Get(); n != 0 || len(off.Problems) == 0 || !strings.HasPrefix(off.Problems[0], "turn 2 (line 2): the prompt has other ids") || strings.Contains(off.Problems[0], "more turns") {
+		t.Errorf("%d hit, problems %q", n, off.Problems)
+	}
+	if off.Options.NoReuse != true || !strings.Contains(off.Recipe.Workload, "everything computed") {
+		t.Errorf("%+v", off.Recipe)
+	}
+	if code, log := stop(); code != 0 {
+		t.Errorf("serve ends with %d: %s", code, log)
+	}
+	files, err := filepath.Glob("runs/*/*")
+	if more, bad := filepath.Glob("runs/*/*/*"); err != nil || bad != nil || len(files)+len(more) < 12 {
+		t.Fatal(err, bad, files, more)
+	} else {
+		files = append(files, more...)
+	}
+	for _, file := range append(files, "day.jsonl") {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), "planted-key") {
+			t.Errorf("the key is in %s", file)
+		}
+	}
+	if r := command(t, "bench", "compare", "runs/first", "runs/again"); r.code != 0 || !strings.Contains(r.stdout, "3 of its prompts are A's, id by id") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// A recording that is broken in the middle, and what is none, are refused with the line before a model loads.
+func TestBenchReplayRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "day.jsonl")
+	if err := os.WriteFile(path, []byte("{\"version\":1,\"pa\n{}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "bench", "replay", path).refused(t, exitError, path+":1: not a request")
+	command(t, "bench", "replay", path+"x").refused(t, exitError, "cannot be read")
+}
