@@ -99,6 +99,32 @@ func TestRealPages(t *testing.T) {
 		want(t, &a.Row, "2000 1664 768 896 - - - 336 2")
 		evidence(t, &a.Row, "lower_hit_tokens", "counter vllm:external_prefix_cache_hits_total")
 	})
+	t.Run("lmcache, vLLM's own cache off", func(t *testing.T) {
+		p := &played{before: page(t, "vllm-with-lmcache.before.txt"), after: page(t, "vllm-with-lmcache.own-cache-off.txt"), usage: usageOf(1253, 512, 12)}
+		url := p.also(t, page(t, "lmcache-mp-0.5.6.with-vllm.before.txt"), page(t, "lmcache-mp-0.5.6.own-cache-off.txt"))
+		a, err := ask(t, Config{Engine: LMCache, URL: p.serve(t), LMCache: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, &a.Row, "1253 512 512 0 512 0 - 741 12")
+		if a.Row.LookupRequestedTokens.Or(0) != 1253 { // its prefix_cache_queries stays at 0
+			t.Errorf("lookup_requested %v", a.Row.LookupRequestedTokens)
+		}
+	})
+	t.Run("vllm, its cache off", func(t *testing.T) { // the same page, as if nothing were connected
+		after := with(t, page(t, "vllm-with-lmcache.own-cache-off.txt"), map[string]int{
+			"vllm:external_prefix_cache_hits_total": 0, "vllm:external_prefix_cache_queries_total": 0,
+			`vllm:prompt_tokens_by_source_total{engine="0",model_name="gemma-3-270m",source="local_compute"}`:               1253,
+			`vllm:prompt_tokens_by_source_total{engine="0",model_name="gemma-3-270m",source="external_kv_transfer"}`:        0,
+			`vllm:prompt_tokens_cached_by_source_total{engine="0",model_name="gemma-3-270m",source="external_unspecified"}`: 0,
+		})
+		p := &played{before: page(t, "vllm-with-lmcache.before.txt"), after: after, usage: usageOf(1253, 0, 12)}
+		a, err := ask(t, Config{Engine: VLLM, URL: p.serve(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, &a.Row, "1253 0 0 0 0 0 - 1253 12")
+	})
 	t.Run("llama.cpp", func(t *testing.T) {
 		p := &played{before: page(t, "llama-server-0.5.0-dev.before.txt"), after: page(t, "llama-server-0.5.0-dev.after.txt"), usage: usageOf(1216, 602, 16),
 			timings: `{"cache_n":602,"prompt_n":614,"prompt_ms":1333.773,"predicted_n":16,"predicted_ms":290.893}`}
@@ -176,7 +202,7 @@ func TestLMCacheTiers(t *testing.T) {
 		}
 		p.after = with(t, p.after, map[string]int{
 			"vllm:prompt_tokens_total": 2000, "vllm:prompt_tokens_cached_total": 1024, "vllm:generation_tokens_total": 8, "vllm:prefix_cache_queries_total": 2000,
-			"vllm:prefix_cache_hits_total": 128, "vllm:external_prefix_cache_hits_total": 896,
+			"vllm:prefix_cache_hits_total": 128, "vllm:external_prefix_cache_hits_total": 896, "vllm:external_prefix_cache_queries_total": 1872,
 			source("by_source_total", "local_compute"): 976, source("by_source_total", "local_cache_hit"): 128, source("by_source_total", "external_kv_transfer"): 896,
 			source("cached_by_source_total", "device"): 128, source("cached_by_source_total", "external_unspecified"): 896,
 		})

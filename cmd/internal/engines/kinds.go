@@ -113,11 +113,13 @@ func lmcacheKind() *kind {
 	k.name, k.about = LMCache, "vLLM with LMCache MP"
 	keep := k.columns[:0:0]
 	for _, c := range k.columns {
-		if c.name != "l1_hit_tokens" && c.name != "l2_hit_tokens" {
+		if c.name != "l1_hit_tokens" && c.name != "l2_hit_tokens" && c.name != "lookup_requested_tokens" {
 			keep = append(keep, c)
 		}
 	}
-	k.columns = append(keep, lookupMs(times(counter("vllm:lmcache_mp_lookup_duration_seconds"), 1e3)))
+	// vLLM asks for what its own cache misses, all of it where that cache is off and its own queries stay at nothing.
+	asked := plus(counter("vllm:prefix_cache_hits_total"), counter("vllm:external_prefix_cache_queries_total"))
+	k.columns = append(keep, requestedTokens(asked), lookupMs(times(counter("vllm:lmcache_mp_lookup_duration_seconds"), 1e3)))
 	k.derive = splitTiers
 	k.equal = append(k.equal, [2]source{lmcache(lmcacheHit), plus(lmcache(lmcacheL1), lmcache(lmcacheL2))})
 	return k

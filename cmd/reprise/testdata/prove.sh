@@ -49,6 +49,8 @@ real_agents() {
   third_party/clients.sh && bin/reprise bench agents --device cpu --turns 2 --out "$work/agents" > "$work/agents.said" 2>&1; local code=$?
   cat "$work/agents.said"; [ $code -eq 0 ] && ! grep -q problem: "$work/agents.said"
 }
+# engines: the loop against other makes' servers, one at a time; some fifteen minutes on two quiet cores.
+engines() { third_party/peers.sh llama.cpp mlx-lm vllm lmcache && python3 cmd/reprise/testdata/engines/engines.py --out "$work/engines"; }
 main_job() { make -s run; }
 # beside PEERS FLAG…: reprise in turns with these peers; limits that are missed are named, and the exit code is 1.
 beside() { third_party/peers.sh ${1//,/ } && bin/reprise bench peers --engines "reprise,$1" "${@:2}"; }
@@ -158,6 +160,7 @@ wanted=("$@")
   line 6.3 "plan: weights and state, line by line, against what MLX holds; the recipes against published figures" go test -count=1 -v -run 'Held|Published|Embedded|AddUp|Quantized|Verdicts' ./cmd/internal/plan
   line 6.agents "bench agents: the real Hermes fresh, resumed and with moved documents, the real OpenClaw with stable and moved ones: every identity, hits against the ceiling" real_agents
   line 6.4 "the report in a headless Chromium: bars equal the CSV, no other request, the worst turn and its texts in two clicks" in_a_browser
+  TAIL=40 line 6.5 "the loop on llama.cpp (and --swa-full), mlx-lm, vLLM and vLLM with LMCache: tokens by tier from their counters, whose totals the sums equal" engines
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
   line 6.7 "a server that dies in a run, cut runs, unknown profile, unwritable output: whole files that say incomplete, one clear line" go test -count=1 -v \
     -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|UsageErrors' ./cmd/internal/loop ./cmd/internal/cli
