@@ -3,7 +3,9 @@ package api
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -91,15 +93,9 @@ func TestImpatientClient(t *testing.T) {
 			send(engine.Event{Calls: []engine.CallPiece{{Name: "exec"}, {Arguments: "{}"}}})
 			return e.Finish(req, "", 61), nil
 		})
-		s := newServer(t, Options{Engine: e})
-		l := &pipes{make(chan net.Conn), make(chan struct{})}
-		go func() {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				t.Error(err)
-			}
-		}()
-		transport := &http.Transport{DialContext: l.dial}
-		events, longest := impatient(t, &http.Client{Transport: transport}, strings.Replace(goodChat, "{", `{"stream": true, `, 1))
+		client, end := overPipes(t, e)
+		defer end()
+		events, longest := impatient(t, client, strings.Replace(goodChat, "{", `{"stream": true, `, 1))
 		if len(events) == 0 || events[len(events)-1] != "[DONE]" {
 			t.Fatalf("the stream has %d events and no end", len(events))
 		}
@@ -118,9 +114,147 @@ func TestImpatientClient(t *testing.T) {
 		if !strings.Contains(events[0], `"role":"assistant"`) || !strings.Contains(events[1], `"delta":{}`) {
 			t.Errorf("the stream begins with %s and then says %s", events[0], events[1])
 		}
+	})
+}
+
+// overPipes is a client of a real HTTP server in a synctest bubble.
+func overPipes(t *testing.T, e *wiretest.Engine) (client *http.Client, end func()) {
+	s := newServer(t, Options{Engine: e})
+	l := &pipes{make(chan net.Conn), make(chan struct{})}
+	go func() {
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	}()
+	transport := &http.Transport{DialContext: l.dial}
+	return &http.Client{Transport: transport}, func() {
 		transport.CloseIdleConnections()
 		if err := s.Close(t.Context()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// wholes are requests for an answer in one, and what the answer begins with.
+var wholes = []struct{ path, body, begins string }{
+	{"/v1/chat/completions", goodChat, `{"id":"chatcmpl-`},
+	{"/v1/completions", `{"model": "tiny", "prompt": "Hi"}`, `{"id":"cmpl-`},
+	{"/v1/responses", `{"model": "tiny", "input": "Hi"}`, `{"id":"resp_`},
+	{"/v1/messages", `{"model": "tiny", "max_tokens": 8, "messages": [{"role": "user", "content": "Hi"}]}`, `{"id":"msg_`},
+}
+
+// reply is an answer in one as a client got it that gives up 12 s after the last byte.
+type reply struct {
+	status         int
+	header         http.Header
+	body           string
+	first, longest time.Duration // to the headers; between two reads
+	err            error         // of the body
+}
+
+func read(t *testing.T, c *http.Client, path, body string) reply {
+	t.Helper()
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	const most = 12 * time.Second
+	last, timer := time.Now(), time.AfterFunc(most, leave)
+	defer timer.Stop()
+	r, err := http.NewRequestWithContext(ctx, "POST", "http://localhost:8000"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Do(r)
+	if err != nil {
+		t.Fatalf("%s: no headers in %v: %v", path, time.Since(last), err)
+	}
+	defer res.Body.Close()
+	got := reply{status: res.StatusCode, header: res.Header, first: time.Since(last)}
+	for piece := make([]byte, 4096); got.err == nil; {
+		var n int
+		last = time.Now()
+		timer.Reset(most)
+		n, got.err = res.Body.Read(piece)
+		got.longest = max(got.longest, time.Since(last))
+		got.body += string(piece[:n])
+	}
+	if got.err == io.EOF { //nolint:errorlint // io.Reader's own
+		got.err = nil
+	}
+	return got
+}
+
+// TestWholeAnswersAreNeverSilent: every API's answer in one, behind a prefill of 60 s, on synctest's clock.
+func TestWholeAnswersAreNeverSilent(t *testing.T) {
+	for _, w := range wholes {
+		synctest.Test(t, func(t *testing.T) {
+			client, end := overPipes(t, wiretest.New(func(_ context.Context, e *wiretest.Engine, req engine.Request, _ func(engine.Event) error) (*engine.Result, error) {
+				time.Sleep(62 * time.Second)
+				return e.Finish(req, "Hello", 2), nil
+			}))
+			defer end()
+			got := read(t, client, w.path, w.body)
+			answer, isWhite := strings.CutPrefix(got.body, strings.Repeat(" ", 12))
+			if got.status != 200 || got.err != nil || got.first > 5*time.Second || got.longest > 5*time.Second {
+				t.Errorf("%s: status %d after %v, %v without a byte, %v", w.path, got.status, got.first, got.longest, got.err)
+			}
+			if !isWhite || !strings.HasPrefix(answer, w.begins) || !json.Valid([]byte(got.body)) || !strings.Contains(answer, "Hello") {
+				t.Errorf("%s: the answer is %q", w.path, got.body)
+			}
+			if got.header.Get("Content-Type") != "application/json" || got.header.Get("X-Reprise-Turn") == "" {
+				t.Errorf("%s: headers %v", w.path, got.header)
+			}
+		})
+	}
+}
+
+// TestFailuresOfWholeAnswers: a turn that fails before the first silence has its status, one that fails later is cut off: no client
+// takes it for an answer.
+func TestFailuresOfWholeAnswers(t *testing.T) {
+	for _, w := range wholes {
+		for _, after := range []time.Duration{4900 * time.Millisecond, 33 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				client, end := overPipes(t, wiretest.New(func(context.Context, *wiretest.Engine, engine.Request, func(engine.Event) error) (*engine.Result, error) {
+					time.Sleep(after)
+					return nil, &engine.MemoryError{Message: "no memory", RetryAfter: 10 * time.Second}
+				}))
+				defer end()
+				got := read(t, client, w.path, w.body)
+				if early := after < 5*time.Second; early && (got.status != 503 || got.header.Get("Retry-After") != "10" || !strings.HasPrefix(got.body, "{") || got.err != nil) {
+					t.Errorf("%s: a turn that failed after %v: status %d, %q, %v", w.path, after, got.status, got.body, got.err)
+				} else if !early && (!errors.Is(got.err, io.ErrUnexpectedEOF) || strings.TrimSpace(got.body) != "") {
+					t.Errorf("%s: a turn that failed after %v was not cut off: %q, %v", w.path, after, got.body, got.err)
+				}
+			})
+		}
+	}
+}
+
+// TestWholeAnswerOfAClientThatLeft: its turn ends with it.
+func TestWholeAnswerOfAClientThatLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		client, end := overPipes(t, wiretest.New(func(ctx context.Context, _ *wiretest.Engine, _ engine.Request, _ func(engine.Event) error) (*engine.Result, error) {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return nil, ctx.Err()
+		}))
+		defer end()
+		ctx, leave := context.WithTimeout(t.Context(), 21*time.Second)
+		defer leave()
+		r, err := http.NewRequestWithContext(ctx, "POST", "http://localhost:8000"+wholes[0].path, strings.NewReader(wholes[0].body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if _, err := io.ReadAll(res.Body); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the client read to the end: %v", err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("the turn ended with %v", err)
 		}
 	})
 }

@@ -75,13 +75,15 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	if c.stream {
 		return a.stream(w, r, c, h)
 	}
-	res, err := a.turns.Run(r.Context(), c.Request, nil)
-	if err != nil {
-		return err
-	}
-	m := h.message(blocks(h, res), used(res, c))
-	m.StopReason, m.StopSequence = stopReason(res)
-	return wire.WriteJSON(w, http.StatusOK, m)
+	return wire.Whole(w, r, func(ctx context.Context) (any, error) {
+		res, err := a.turns.Run(ctx, c.Request, nil)
+		if err != nil {
+			return nil, err
+		}
+		m := h.message(blocks(h, res), used(res, c))
+		m.StopReason, m.StopSequence = stopReason(res)
+		return m, nil
+	})
 }
 
 func blocks(h head, res *engine.Result) []any {

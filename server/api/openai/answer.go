@@ -19,17 +19,19 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call, f format) 
 	if c.stream {
 		return a.stream(w, r, c, f, h)
 	}
-	var u *usage
-	var whole any
-	for h.Index = range c.choices {
-		res, err := a.turns.Run(r.Context(), c.answerAt(h.Index), nil)
-		if err != nil {
-			return err
+	return wire.Whole(w, r, func(ctx context.Context) (any, error) {
+		var u *usage
+		var whole any
+		for h.Index = range c.choices {
+			res, err := a.turns.Run(ctx, c.answerAt(h.Index), nil)
+			if err != nil {
+				return nil, err
+			}
+			u = u.and(newUsage(res, c))
+			whole = f.join(whole, f.whole(h, res, u))
 		}
-		u = u.and(newUsage(res, c))
-		whole = f.join(whole, f.whole(h, res, u))
-	}
-	return wire.WriteJSON(w, http.StatusOK, whole)
+		return whole, nil
+	})
 }
 
 // answerAt is the turn of one of the answers: each has a row and a seed of its own.

@@ -84,12 +84,14 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 	if c.stream {
 		return a.stream(w, r, c, h)
 	}
-	res, err := a.turns.Run(r.Context(), c.Request, nil)
-	if err != nil {
-		return err
-	}
-	a.keep(h, c, res)
-	return wire.WriteJSON(w, http.StatusOK, h.over(res, c, whole(h, res)))
+	return wire.Whole(w, r, func(ctx context.Context) (any, error) {
+		res, err := a.turns.Run(ctx, c.Request, nil)
+		if err != nil {
+			return nil, err
+		}
+		a.keep(h, c, res)
+		return h.over(res, c, whole(h, res)), nil
+	})
 }
 
 // keep makes the conversation one that can be continued by the answer's id.

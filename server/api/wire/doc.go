@@ -7,8 +7,9 @@
 // Invariants:
 //
 //   - A field of a request is taken, refused by name, or accepted by name; Object.Unknown refuses the rest.
+//   - No answer is silent for longer than Silence, streamed (Stream) or not (Whole).
 //   - An error before the first byte of an answer has a status; one after it cuts the connection (ErrCut), because
-//     clients take a clean end for a whole answer.
-//   - Events of a stream are written by the goroutine that runs the turn or by the stream's own timer, one at a
-//     time; after Close nobody writes.
+//     clients take a clean end for a whole answer, whatever it says.
+//   - An answer is written by the goroutine that runs the turn or by the answer's own timer, one at a time; after
+//     Close nobody writes.
 package wire

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -31,25 +30,15 @@ type Named interface{ EventName() string }
 // Stream is an answer in server-sent events. Nothing is sent, and an error can still have a status, until Open or
 // until the first Silence has passed.
 type Stream struct {
+	outlet
 	form Form
-	gone context.CancelFunc // called when the client cannot be written to
-
-	mu     sync.Mutex
-	w      http.ResponseWriter
-	rc     *http.ResponseController
-	timer  *time.Timer
-	opened bool
-	closed bool
-	err    error
 }
 
 // NewStream prepares a stream that says f.Silent whenever it has said nothing for Silence. gone is called when a write
 // fails. The caller must Close it.
 func NewStream(w http.ResponseWriter, f Form, gone context.CancelFunc) *Stream {
-	s := &Stream{form: f, gone: gone, w: w, rc: http.NewResponseController(w)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timer = time.AfterFunc(Silence, s.keepAlive)
+	s := &Stream{form: f}
+	s.start(w, gone, s.keepAlive)
 	return s
 }
 
@@ -59,13 +48,6 @@ func (s *Stream) Open() error {
 	defer s.mu.Unlock()
 	s.open()
 	return s.err
-}
-
-// Opened says whether the headers are out.
-func (s *Stream) Opened() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opened
 }
 
 // Send writes events, each as one line of JSON, and sends them off together.
@@ -87,14 +69,6 @@ func (s *Stream) Done() error {
 	return s.err
 }
 
-// Close stops the timer and returns when nobody writes any more.
-func (s *Stream) Close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.timer.Stop()
-}
-
 // keepAlive runs when the stream has been silent.
 func (s *Stream) keepAlive() {
 	s.mu.Lock()
@@ -107,19 +81,12 @@ func (s *Stream) keepAlive() {
 }
 
 func (s *Stream) open() {
-	if s.opened || s.closed {
-		return
+	if s.begin("Content-Type", "text/event-stream", "Cache-Control", "no-cache", "X-Accel-Buffering", "no") { // a proxy in between must not collect events
+		s.write(s.form.Opening...)
 	}
-	s.opened = true
-	h := s.w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("X-Accel-Buffering", "no") // a proxy in between must not collect events
-	s.w.WriteHeader(http.StatusOK)
-	s.write(s.form.Opening...)
 }
 
-// write sends events and starts the silence anew. After a failure it does nothing.
+// write sends events. After a failure it does nothing.
 func (s *Stream) write(events ...any) {
 	if s.err != nil || s.closed {
 		return
@@ -134,47 +101,10 @@ func (s *Stream) write(events ...any) {
 		}
 		b.WriteString("data: ")
 		if s.err = appendJSON(&b, event); s.err != nil {
-			break
+			s.gone()
+			return
 		}
 		b.WriteByte('\n') // behind the encoder's own: the empty line that ends an event
 	}
-	_ = s.rc.SetWriteDeadline(time.Now().Add(writeTime)) // recorders in tests have none
-	if s.err == nil && b.Len() > 0 {
-		_, s.err = s.w.Write(b.Bytes())
-	}
-	if s.err == nil {
-		s.err = s.rc.Flush()
-	}
-	_ = s.rc.SetWriteDeadline(time.Time{})
-	if s.err != nil {
-		s.gone()
-		return
-	}
-	s.timer.Reset(Silence)
-}
-
-// appendJSON writes v and a line feed, with <, > and & as they are. [DONE] is not JSON and goes out as it is.
-func appendJSON(b *bytes.Buffer, v any) error {
-	if raw, ok := v.(json.RawMessage); ok {
-		b.Write(raw)
-		b.WriteByte('\n')
-		return nil
-	}
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
-// WriteJSON answers with one JSON value. The deadline of its write ends with the request: net/http clears it.
-func WriteJSON(w http.ResponseWriter, status int, v any) error {
-	var b bytes.Buffer
-	if err := appendJSON(&b, v); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // a client that has left is nobody's error
-	return nil
+	s.put(b.Bytes())
 }
