@@ -41,6 +41,9 @@ func CheckL2(url string) error {
 	return err
 }
 
+// ReachL2 says whether a store answers at the URL of an L2. An engine does without one.
+func ReachL2(ctx context.Context, url string) error { return tier.Reach(ctx, url) }
+
 // openLower opens the tiers that the options name; nil when there are none.
 func (e *Engine) openLower(opts Options) (*lower, error) {
 	if opts.CacheDisk == "" && opts.L2 == "" || opts.Weights != nil {

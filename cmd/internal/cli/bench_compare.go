@@ -36,7 +36,7 @@ func newBenchCompare() *cobra.Command {
 			if asJSON {
 				return console.WriteJSON(c.OutOrStdout(), t)
 			}
-			return t.WriteText(c.OutOrStdout())
+			return folded(c, t.WriteText)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the table as an object")

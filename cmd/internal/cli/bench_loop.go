@@ -103,6 +103,11 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	r := &loop.Run{Options: f.Options, Out: f.out}
+	if f.l2 != "" && f.url == "" && !f.dry { // a server does without a store; this run is about it
+		if err := engine.ReachL2(ctx, f.l2); err != nil {
+			return fmt.Errorf("--l2: %w: start one, or leave --l2 out (--session remote and pd then start one themselves)", err)
+		}
+	}
 	done, err := f.connect(ctx, c, r)
 	if err != nil {
 		return err
@@ -148,7 +153,7 @@ func summed(c *cobra.Command, s *loop.Summary, dir string, asJSON, check bool) e
 	if asJSON {
 		err = console.WriteJSON(c.OutOrStdout(), s)
 	} else {
-		err = s.WriteText(c.OutOrStdout())
+		err = folded(c, s.WriteText)
 	}
 	if err == nil && dir != "" {
 		fmt.Fprintf(c.ErrOrStderr(), "%s, %s, %s and %s are in %s\n", loop.TurnsFile, loop.TraceFile, loop.SummaryFile, loop.ClaimsFile, dir)

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -146,6 +147,29 @@ func TestBenchLoopRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "bench", "loop", "--device", "cpu", "--out", filepath.Join(file, "x")).refused(t, exitError, "--out "+file)
+}
+
+// A run that is to share state through a store is refused where there is none, in one line that shows no password, and leaves no files.
+func TestBenchLoopWithoutItsStore(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	defer l.Close() // it takes connections and says nothing
+	for _, tt := range []struct{ url, says string }{
+		{"redis://me:planted-key@127.0.0.1:1/0", "no Valkey or Redis answers at 127.0.0.1:1: connect: connection refused"},
+		{"redis://me:planted-key@" + nobody + "/0?timeout=100ms", "no Valkey or Redis answers at " + nobody + ": "},
+	} {
+		for _, session := range []string{"resumed", "restart", "remote", "pd"} {
+			out := filepath.Join(t.TempDir(), "run")
+			r := command(t, "bench", "loop", "--device", "cpu", "--session", session, "--l2", tt.url, "--out", out)
+			r.refused(t, exitError, "--l2", tt.says, "leave --l2 out")
+			if _, err := os.Stat(out); err == nil || strings.Contains(r.stderr, "planted-key") {
+				t.Errorf("%s: files were written, or the password is in %q", session, r.stderr)
+			}
+		}
+	}
 }
 
 // Another engine's server, which says no more than mlx-lm's: what it counts is in the files under its name, the rest is

@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -69,6 +71,16 @@ func show(c *cobra.Command, turns int, asJSON bool) (turned func(*loop.Record), 
 		progress = func(text string) { fmt.Fprintln(c.ErrOrStderr(), text) }
 	}
 	return nil, progress, func() {}
+}
+
+// folded prints a text on standard output, its long lines broken between words where that is a terminal.
+func folded(c *cobra.Command, write func(io.Writer) error) error {
+	var b strings.Builder
+	if err := write(&b); err != nil {
+		return err
+	}
+	_, err := io.WriteString(c.OutOrStdout(), console.Fold(b.String(), console.Width(c.OutOrStdout())))
+	return err
 }
 
 // keyOr is the key of a flag, or else the environment's.

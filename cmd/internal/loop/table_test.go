@@ -60,3 +60,30 @@ func TestTable(t *testing.T) {
 		t.Errorf("left behind: %q", last)
 	}
 }
+
+// A narrow terminal has fewer columns, and no line is as wide as to wrap; one that is resized gets a header anew.
+func TestTableOnNarrowTerminals(t *testing.T) {
+	row := ledger.Row{PromptTokens: ledger.Some(122437), L0HitTokens: ledger.Some(100000), L1HitTokens: ledger.Some(10000), L2HitTokens: ledger.Some(2437), LookupHitTokens: ledger.Some(112437),
+		RecomputeTokens: ledger.Some(0), PrefillTokens: ledger.Some(10000), DisplacedTokens: ledger.Some(4000), TTFTMs: ledger.Some(123456.0), DecodeTPS: ledger.Some(46.2)}
+	for width, last := range map[int]string{0: "░", 120: "░", 105: "░", 104: "decode", 80: "decode", 76: "decode", 75: "ttft", 60: "ttft", 40: "ttft", 20: "ttft"} {
+		out := &screen{}
+		table := &Table{out: out, of: 9, now: time.Now, width: func() int { return width }, begun: time.Now(), turn: 1}
+		table.header()
+		table.Turned(&Record{Turn: 1, Row: row})
+		table.Turned(&Record{Turn: 2, Row: row})
+		lines := out.lines()
+		if fields := strings.Fields(lines[0]); len(lines) != 4 || fields[len(fields)-1] != last {
+			t.Errorf("%d columns: %q", width, lines)
+		}
+		for _, l := range append(lines[:3], strings.NewReplacer("\x1b[2m", "", "\x1b[0m", "").Replace(lines[3])) {
+			if n := len([]rune(l)); width >= 31 && n > width {
+				t.Errorf("%d columns: a line of %d: %q", width, n, l)
+			}
+		}
+		width = 50
+		table.Turned(&Record{Turn: 3, Row: row})
+		if lines := out.lines(); len(lines) == 5 != (last == "ttft" && len(strings.Fields(lines[0])) == 6) {
+			t.Errorf("resized: %q", lines)
+		}
+	}
+}
