@@ -34,7 +34,7 @@ func (c *Cache) choose(f *find) (best way, poor bool) {
 		for ; i < len(places) && places[i].at == at; i++ {
 			for _, w := range c.ways(f, places[i]) {
 				switch {
-				case w.live == nil && w.room > c.opts.Budget-c.bytes.total():
+				case w.live == nil && !c.affords(w.room, f.req.Side):
 					if w.room <= c.opts.Budget-c.busy() {
 						dear = &w
 					}
@@ -52,6 +52,11 @@ func (c *Cache) choose(f *find) (best way, poor bool) {
 		poor = true
 	}
 	return way{place: place{block: f.tree.base}}, poor
+}
+
+// affords says whether so many bytes can be had without an eviction. A side request does not ask: it runs beside the budget.
+func (c *Cache) affords(bytes int64, side bool) bool {
+	return side || bytes <= c.opts.Budget-c.bytes.total()
 }
 
 // places lists where the prompt can be restored. It stamps the nodes of the path and the blocks that can be read.
@@ -129,7 +134,7 @@ func (c *Cache) leave(l *live, keep int, f *find) int64 {
 	worth := !t.needs()
 	if !worth && l.tip.end() > keep && l.tip.snap == nil && l.session != f.Session {
 		worth = true // its end will be copied out if there is room
-		if t.SnapshotBytes <= c.opts.Budget-c.bytes.total() {
+		if c.affords(t.SnapshotBytes, f.req.Side) {
 			cost += t.SnapshotBytes
 		} else {
 			cost += int64(l.tip.end()-max(keep, l.tip.parent.nearest())) * tokenCost

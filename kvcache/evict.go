@@ -14,7 +14,7 @@ func (c *Cache) Sweep() Swept {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweep()
-	c.shrink(0)
+	c.shrink(0, false)
 	s := Swept{Evicted: c.evicted, Bytes: c.bytes.total()}
 	c.evicted = 0
 	return s
@@ -37,21 +37,49 @@ type victim struct {
 
 	bytes int64   // that it frees
 	loss  float64 // tokens that would have to be computed again, weighed by how likely that is
+	main  bool    // a main line's are among them
 }
 
-// shrink evicts until that many bytes fit into the budget, what is worth least a byte first.
-func (c *Cache) shrink(need int64) { c.shrinkTo(c.opts.Budget - need) }
+// before says whether v goes before w: what only side requests left goes before anything of a main line, then what is worth least
+// a byte.
+func (v *victim) before(w *victim) bool {
+	if v.main != w.main {
+		return w.main
+	}
+	return v.loss*float64(w.bytes) < w.loss*float64(v.bytes)
+}
 
-// shrinkTo evicts until no more than that many bytes are held.
-func (c *Cache) shrinkTo(most int64) {
+// shrink evicts until that many bytes fit into the budget. For what side requests need while they run, these bytes or those that
+// they hold, nothing of a main line goes: the budget is exceeded for that long.
+func (c *Cache) shrink(need int64, side bool) {
+	spare := c.beside()
+	if side {
+		spare += need
+	}
+	c.shrinkTo(c.opts.Budget-need, spare)
+}
+
+// beside is the bytes that the states of side requests under way hold.
+func (c *Cache) beside() int64 {
+	var n int64
+	for _, l := range c.lives {
+		if l.owner != nil && l.owner.req.Side {
+			n += l.bytes
+		}
+	}
+	return n
+}
+
+// shrinkTo evicts until no more than that many bytes are held, and spare bytes more before anything of a main line goes.
+func (c *Cache) shrinkTo(most, spare int64) {
 	for c.bytes.total() > most {
 		var worst *victim
 		for _, v := range c.victims() {
-			if worst == nil || v.loss*float64(worst.bytes) < worst.loss*float64(v.bytes) {
+			if worst == nil || v.before(worst) {
 				worst = &v
 			}
 		}
-		if worst == nil {
+		if worst == nil || worst.main && c.bytes.total() <= most+spare {
 			return
 		}
 		c.evict(worst)
@@ -193,6 +221,7 @@ func (c *Cache) change(v *victim, b *block, before, after int, dead bool) {
 		return // nothing below notices
 	}
 	v.loss += c.weight(b.node) * float64(before-after)
+	v.main = v.main || !b.node.side && (dead || before != after)
 	if dead {
 		if b.snap != nil {
 			v.bytes += b.snap.Bytes()
@@ -211,7 +240,7 @@ func (c *Cache) change(v *victim, b *block, before, after int, dead bool) {
 func (c *Cache) weight(n *node) float64 {
 	w := float64(1+n.uses) / float64(1+c.clock-n.used)
 	if n.side {
-		w /= 1024 // before what the main line has left behind for as many turns
+		w = min(w, 1) / 1024 // however many come
 	}
 	if slices.Contains(c.statics, n) {
 		w *= 1e6 // the static prefix of a recent session goes last

@@ -336,6 +336,7 @@ type Loaded struct {
 	Links    []Link   // from the root
 	Rows     []Rows   // in order, from what Missing said to the last link's end
 	Snapshot Snapshot // there; nil where no layer needs one
+	Side     bool     // for a side request, which evicts nothing of a main line
 }
 
 func (l *Loaded) bytes() int64 {
@@ -374,7 +375,7 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 		return fmt.Errorf("kvcache: a chain to %d without its snapshot", len(x))
 	}
 	c.sweep()
-	if c.shrink(l.bytes()); c.bytes.total()+l.bytes() > c.opts.Budget {
+	if c.shrink(l.bytes(), l.Side); !c.affords(l.bytes(), l.Side) {
 		return ErrNoRoom
 	}
 	b, err := c.graft(t, x, calls, &l, used)
@@ -402,7 +403,7 @@ func (c *Cache) graft(t *tree, x []atom, calls *provenance, l *Loaded, used map[
 		to := min(len(x), cuts[i])
 		n := t.next(b.node, x[b.end():to])
 		next := t.place(b, n, calls.cut(n.end, x[n.end:]))
-		n.used = c.clock
+		n.used, n.side = c.clock, n.side && l.Side
 		if !next.readable() {
 			i := slices.IndexFunc(l.Rows, func(r Rows) bool { return r.From() <= n.start && n.end <= r.To() })
 			if i < 0 || next.bad {

@@ -37,14 +37,14 @@ func (p *Plan) move(fresh func() State) error {
 	growth := int64(p.Requested-p.Hit+p.req.Expect) * p.tree.RowBytes
 	l := p.live
 	if l == nil {
-		c.shrink(growth + p.way.room)
+		c.shrink(growth+p.way.room, p.req.Side)
 		l = &live{state: fresh(), owner: p}
 		p.live = l
 		c.hold(l, p.tree)
 	} else {
 		fork := l.fork
 		saved := c.depart(l, p)
-		c.shrink(growth + int64(p.Hit-fork.end())*p.tree.RowBytes)
+		c.shrink(growth+int64(p.Hit-fork.end())*p.tree.RowBytes, p.req.Side)
 		c.save(l.state, saved, &p.copied)
 	}
 	fork := l.tip
@@ -91,7 +91,7 @@ func (c *Cache) depart(l *live, p *Plan) (saved []*block) {
 		l.unpromise()
 		return nil
 	}
-	if t.needs() && tip.snap == nil && l.session != p.Session && t.SnapshotBytes <= c.opts.Budget-c.bytes.total() {
+	if t.needs() && tip.snap == nil && l.session != p.Session && c.affords(t.SnapshotBytes, p.req.Side) {
 		if s, err := l.state.Snapshot(); err == nil { // without it, less can be restored
 			p.copied += s.Bytes()
 			c.keepSnap(tip, s, freeNow)

@@ -12,7 +12,9 @@ const mostBeside = 64
 
 // lines tells an agent's main line from what it asks beside it: titles, summaries, the flush of its memory before it compacts.
 // Those come under the same model's name and say nothing of themselves, but they offer no tools, or few: fewer than the main
-// line does. What they leave in the cache is worth less, so that no number of them evicts the main line.
+// line does. They run beside the cache's budget, and what they leave goes before anything of the main line, so that no number and no
+// length of them evicts it. A review in the background, which has the main line's tools and all its messages, counts as the main
+// line; it branches off, and takes nothing from it.
 type lines struct {
 	mu    sync.Mutex
 	tools int // that the main line offers

@@ -122,6 +122,7 @@ type loan struct {
 	reads  [3]tier.Read
 	miss   kvcache.Miss // why it is less than it could be
 	lent   bool
+	side   bool // of a side request
 }
 
 // worthLoading is how many tokens a loan must spare.
@@ -136,7 +137,7 @@ func (l *lower) look(ctx context.Context, t *turn, w kvcache.Request) *loan {
 	if l == nil {
 		return nil
 	}
-	x, cache := &loan{}, l.engine.cache
+	x, cache := &loan{side: w.Side}, l.engine.cache
 	m, err := cache.Lookup(w)
 	if err != nil {
 		return x // Begin will say so
@@ -207,7 +208,7 @@ func (l *lower) know(w kvcache.Request, n int) {
 
 // lend makes arrays of what was loaded and gives them to the cache. On the worker.
 func (l *lower) lend(s *mlx.Scope, fingerprint string, seq kvcache.Sequence, x *loan) error {
-	loaded := kvcache.Loaded{Links: x.found.Links()}
+	loaded := kvcache.Loaded{Links: x.found.Links(), Side: x.side}
 	err := l.decode(s, x, &loaded)
 	if err != nil {
 		for _, r := range loaded.Rows {
