@@ -52,7 +52,8 @@ func newBenchAgents() *cobra.Command {
 	fs.IntVar(&f.maxOutput, "max-output", 48, "most tokens of an answer")
 	fs.StringSliceVar(&f.variants, "variants", names, "the `NAMES` of what to run: "+strings.Join(names, ", "))
 	marked(cmd, inDecode, "max-output")
-	marked(cmd, inOutput, "out", "turns", "variants")
+	marked(cmd, inAssemble, "turns", "variants")
+	marked(cmd, inOutput, "out")
 	return cmd
 }
 

@@ -43,7 +43,7 @@ func flagsByPhase(root *cobra.Command) string {
 	b.WriteString("| phase | flags |\n|---|---|\n")
 	for _, p := range phases {
 		var names []string
-		for _, path := range [][]string{{"run"}, {"serve"}, {"bench", "loop"}} {
+		for _, path := range [][]string{{"run"}, {"serve"}, {"bench", "loop"}, {"bench", "agents"}, {"bench", "replay"}} {
 			c, _, err := root.Find(path)
 			if err != nil {
 				continue // a test names every command
@@ -53,6 +53,9 @@ func flagsByPhase(root *cobra.Command) string {
 					names = append(names, name)
 				}
 			})
+		}
+		if names == nil {
+			names = []string{"–"} // what is computed follows from the plan
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", p.title, strings.Join(names, " "))
 	}

@@ -19,6 +19,7 @@ import (
 	"reprise/cmd/internal/experiment"
 	"reprise/cmd/reprise/guide"
 	"reprise/kvcache/ledger"
+	"reprise/kvcache/tier/valkeytest"
 	"reprise/model/hub"
 )
 
@@ -134,9 +135,11 @@ func parses(t *testing.T, args []string) {
 func namesOfTests(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(packageDir, "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatal(err, files)
+	agents, bad := filepath.Glob(filepath.Join(packageDir, "../agents/*_test.go"))
+	if err = errors.Join(err, bad); err != nil || len(files) == 0 || len(agents) == 0 {
+		t.Fatal(err, files, agents)
 	}
+	files = append(files, agents...)
 	names := map[string]bool{}
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
@@ -164,8 +167,7 @@ func TestTheGuidesServer(t *testing.T) {
 		for _, c := range guide.Commands(chapter.Text) {
 			args := words(t, c.Line)
 			switch {
-			case c.Test != t.Name():
-				t.Errorf("%q is not this test's", c.Line)
+			case c.Test != t.Name(): // another one's, which TestTheGuidesCommands looks for
 			case args[0] == "curl":
 				curl(t, base, args[1:])
 			case args[1] == "serve":
@@ -191,6 +193,42 @@ func TestTheGuidesServer(t *testing.T) {
 				}
 			}
 		}
+	}
+	if code, log := stop(); code != 0 {
+		t.Errorf("serve ends with %d: %s", code, log)
+	}
+}
+
+// The chapter on serving, its tiers: both are there, and say so.
+func TestTheGuidesTiers(t *testing.T) {
+	store := valkeytest.Start(t)
+	aHome(t)
+	chapter, err := guide.Find("serve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var base string
+	var stop func() (int, string)
+	asked := 0
+	for _, c := range guide.Commands(chapter.Text) {
+		switch args := words(t, c.Line); {
+		case c.Test != t.Name():
+		case args[1] == "serve":
+			for i := range args {
+				args[i] = strings.Replace(args[i], "127.0.0.1:6379", store.Addr(), 1)
+			}
+			var ready string
+			ready, stop = serving(t, args[2:]...)
+			base = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(ready)
+		default:
+			asked++
+			if r := command(t, append(args[1:], "--url", base)...); r.code != 0 || !regexp.MustCompile(`(?s)\ndisk .* of 20\.00 GB.*\nshared +`+store.Addr()+":").MatchString(r.stdout) {
+				t.Errorf("%q exits with %d: %s%s", c.Line, r.code, r.stdout, r.stderr)
+			}
+		}
+	}
+	if stop == nil || asked == 0 {
+		t.Fatal("the chapter has no command of this test's")
 	}
 	if code, log := stop(); code != 0 {
 		t.Errorf("serve ends with %d: %s", code, log)
@@ -316,6 +354,9 @@ func TestBenchInit(t *testing.T) {
 		if err != nil || !strings.Contains(string(raw), `"status": "complete"`) || !strings.Contains(string(raw), "edited texts in fixtures") {
 			t.Errorf("%s: %v\n%s", run, err, raw)
 		}
+	}
+	if page, err := os.ReadFile(filepath.Join(dir, "report.html")); err != nil || !strings.Contains(string(page), "runs/no-reuse") && !strings.Contains(string(page), "no-reuse") || !strings.Contains(out.String(), "D ÷ A") {
+		t.Errorf("the runs are not side by side: %v\n%s", err, out.String())
 	}
 	if !strings.Contains(out.String(), "measured by runs/stable") {
 		t.Errorf("the plan has no run beside it:\n%s", out.String())

@@ -162,8 +162,10 @@ wanted=("$@")
   line 6.4 "the report in a headless Chromium: bars equal the CSV, no other request, the worst turn and its texts in two clicks" in_a_browser
   TAIL=40 line 6.5 "the loop on llama.cpp (and --swa-full), mlx-lm, vLLM and vLLM with LMCache: tokens by tier from their counters, whose totals the sums equal" engines
   line 6.6 "doctor: each thing is broken, and the finding comes with the line that mends it" go test -count=1 -v ./cmd/internal/doctor
-  line 6.7 "a server that dies in a run, cut runs, unknown profile, unwritable output: whole files that say incomplete, one clear line" go test -count=1 -v \
-    -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|UsageErrors' ./cmd/internal/loop ./cmd/internal/cli
+  line 6.7 "a server that dies in a run or a replay, cut runs, unknown profile, unwritable output, damaged recordings, no store: whole files that say incomplete, one clear line" go test -count=1 -v \
+    -run 'ServerDies|CutRuns|AnyMoment|CannotBeWritten|BenchLoopRefusals|WithoutItsStore|BenchReplayRefuses|UsageErrors|TestRead$' ./cmd/internal/loop ./cmd/internal/replay ./cmd/internal/cli
+  line 6.compare "runs side by side, a recording sent again, a served session as a run: what differs is named, null is never 0, no key in a file" go test -count=1 -v \
+    -run 'SideBySide|Warnings|Articles|Evidence|Replay|Again|Differs|Session' ./cmd/internal/compare ./cmd/internal/replay ./cmd/internal/report ./cmd/internal/cli
   line 6.8 "each command of the guide and of bench init's folder runs; the image smoke test is refused" go test -count=1 -v -run 'TheGuides|BenchInit|ImageIsRefused' ./cmd/internal/cli
   TAIL=50 line 6.selftest "selftest on this machine, within three minutes" within 180 bin/reprise selftest --json "$work/selftest.json"
   printf '\n'

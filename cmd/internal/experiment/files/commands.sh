@@ -15,4 +15,6 @@ loop --layout moving --out runs/moving
 loop --layout ephemeral --out runs/ephemeral
 loop --no-reuse --out runs/no-reuse
 
+reprise bench compare runs/stable runs/moving runs/ephemeral runs/no-reuse
+reprise report runs/stable runs/moving runs/ephemeral runs/no-reuse --out report.html
 reprise plan --measured runs/stable ${MODEL:+--model "$MODEL"}
