@@ -6,7 +6,7 @@
 //
 // Invariants:
 //
-//   - A request is sent as it came but for its model, its stream, its limit (as many tokens as were answered) and reprise's own object.
+//   - A request is sent as it came but for its model, its stream, its limit (one answer of as many tokens as it had) and reprise's own object.
 //   - One request at a time, in the order in which they arrived: a turn reuses what it could reuse then.
 //   - A line that is no request is an error that names it; only the last one may be cut off, and that is said.
 //   - Nothing of what authorizes a request is in a recording, and nothing of it gets into the files.

@@ -85,12 +85,11 @@ func (r *Recording) take(n int, text []byte) error {
 	case !x.Row.PromptSHA256.Known():
 		r.note(n, "ended before its prompt was made")
 	default:
-		var body map[string]json.RawMessage
-		if err := json.Unmarshal(x.Body, &body); err != nil {
-			return fmt.Errorf("the body is no JSON object: %w", err)
+		if _, err := x.Again("", false); err != nil {
+			return err
 		}
 		if len(x.More) > 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("line %d has %d answers to one prompt: the first is compared", n, 1+len(x.More)))
+			r.Notes = append(r.Notes, fmt.Sprintf("line %d has %d answers to one prompt: the first is asked for again", n, 1+len(x.More)))
 		}
 		r.Requests = append(r.Requests, x)
 	}
@@ -103,16 +102,16 @@ var limits = map[string][]string{
 	"":              {"max_tokens", "max_completion_tokens"},
 }
 
-// Again is the request's body as it is sent again: to this model, unstreamed, for as many tokens as it was answered with, and with row and ids
-// of the turn in its usage.
+// Again is the request's body as it is sent again: to this model, unstreamed, for one answer of as many tokens as it had, and with row and
+// ids of the turn in its usage.
 func (x *Request) Again(model string, noReuse bool) (map[string]json.RawMessage, error) {
 	var body, own map[string]json.RawMessage
-	if err := json.Unmarshal(x.Body, &body); err != nil {
-		return nil, fmt.Errorf("line %d: %w", x.Line, err)
+	if err := json.Unmarshal(x.Body, &body); err != nil || body == nil {
+		return nil, fmt.Errorf("its body is no JSON object (%.40s)", x.Body)
 	}
 	if raw, ok := body["reprise"]; ok {
 		if err := json.Unmarshal(raw, &own); err != nil {
-			return nil, fmt.Errorf("line %d: %w", x.Line, err)
+			return nil, fmt.Errorf("reprise in its body is no JSON object (%.40s)", raw)
 		}
 	}
 	if own == nil {
@@ -125,7 +124,7 @@ func (x *Request) Again(model string, noReuse bool) (map[string]json.RawMessage,
 	for _, gone := range []string{"pd", "stored"} { // of other processes that shared state with it
 		delete(own, gone)
 	}
-	for _, gone := range []string{"stream", "stream_options"} {
+	for _, gone := range []string{"stream", "stream_options", "n"} {
 		delete(body, gone)
 	}
 	fields := limits[x.Path]
@@ -140,13 +139,7 @@ func (x *Request) Again(model string, noReuse bool) (map[string]json.RawMessage,
 		raw, bad := json.Marshal(value)
 		body[key], err = raw, errors.Join(err, bad)
 	}
-	most := 1
-	for _, a := range append(slices.Clone(x.More), api.Answered{Answer: x.Answer}) {
-		if a.Answer != nil {
-			most = max(most, len(a.Answer.IDs))
-		}
-	}
-	put(fields[0], most)
+	put(fields[0], max(1, len(x.Answer.IDs)))
 	put("model", model)
 	put("reprise", own)
 	return body, err

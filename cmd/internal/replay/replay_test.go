@@ -70,7 +70,7 @@ var requests = []struct{ path, body string }{
 	{"/v1/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":"abc"}],"stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":99,"temperature":0,"prompt_cache_key":"one"}`},
 	{"/v1/messages", `{"model":"tiny"}`},
 	{"/v1/messages", `{"model":"tiny","max_tokens":99,"temperature":0,"messages":[{"role":"user","content":"defg"}],"stream":true}`},
-	{"/v1/completions", `{"model":"tiny","prompt":"xy","reprise":{"ids":true,"reuse":true}}`},
+	{"/v1/completions", `{"model":"tiny","prompt":"xy","n":2,"reprise":{"ids":true,"reuse":true}}`},
 }
 
 // recording is what a server wrote of them.
@@ -115,7 +115,7 @@ func read(t *testing.T, text []byte) *Recording {
 func TestRead(t *testing.T) {
 	whole := recording(t)
 	r := read(t, whole)
-	if len(r.Requests) != 3 || r.Requests[1].Line != 3 || len(r.Notes) != 1 || r.Notes[0] != "line 2 was answered 400; left out" {
+	if len(r.Requests) != 3 || r.Requests[1].Line != 3 || len(r.Notes) != 2 || r.Notes[0] != "line 2 was answered 400; left out" || r.Notes[1] != "line 4 has 2 answers to one prompt: the first is asked for again" {
 		t.Errorf("%d requests, %q", len(r.Requests), r.Notes)
 	}
 	// The server was killed while it wrote the last line.
@@ -130,6 +130,9 @@ func TestRead(t *testing.T) {
 		"day.jsonl:1: not a request of `serve --record`: it has no":     `{"turn_id":"x"}` + "\n",
 		"day.jsonl:1: version 9 of a recording":                         strings.Replace(lines[0], `"version":1`, `"version":9`, 1),
 		`day.jsonl:1: path "/v1/files": none`:                           strings.Replace(lines[0], "/v1/chat/completions", "/v1/files", 1),
+		"day.jsonl:1: its body is no JSON object (null)":                strings.Replace(lines[0], `"body":{`, `"body":null,"was":{`, 1),
+		"day.jsonl:1: its body is no JSON object ([1])":                 strings.Replace(lines[0], `"body":{`, `"body":[1],"was":{`, 1),
+		"day.jsonl:1: reprise in its body is no JSON object (3)":        strings.Replace(lines[0], `"body":{`, `"body":{"reprise":3,`, 1),
 		"day.jsonl holds no request that was answered":                  lines[1],
 		"day.jsonl holds no request that was answered: name a file of ": "",
 	} {
