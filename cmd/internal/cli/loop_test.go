@@ -188,7 +188,8 @@ func TestBenchLoopOtherEngine(t *testing.T) {
 	}))
 	defer s.Close()
 	dir := t.TempDir()
-	r := command(t, "bench", "loop", "--engine", "mlx-lm", "--url", s.URL, "--assistant", "scripted", "--turns", "3", "--out", dir, "--check", "--json")
+	at := strings.Replace(s.URL, "://", "://me:planted-key@", 1)
+	r := command(t, "bench", "loop", "--engine", "mlx-lm", "--url", at, "--api-key", "planted-key", "--assistant", "scripted", "--turns", "3", "--out", dir, "--check", "--json")
 	if r.code != 0 {
 		t.Fatalf("exit code %d: %s", r.code, r.stderr)
 	}
@@ -204,7 +205,7 @@ func TestBenchLoopOtherEngine(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &summary); err != nil {
 		t.Fatal(err)
 	}
-	if summary.Mimic || summary.Recipe.Model != "default_model" || !strings.Contains(summary.Recipe.Runtime, "mlx-lm's server at "+s.URL) || summary.Reuse.Ceiling != nil {
+	if summary.Mimic || summary.Recipe.Model != "default_model" || !strings.Contains(summary.Recipe.Runtime, "mlx-lm's server at "+strings.Replace(at, "planted-key", "xxxxx", 1)) || summary.Reuse.Ceiling != nil {
 		t.Errorf("%+v", summary)
 	}
 	for name, want := range map[string]int{"prompt_tokens": 600, "lookup_hit_tokens": 303, "l0_hit_tokens": 303, "prefill_tokens": 297} {
@@ -215,6 +216,11 @@ func TestBenchLoopOtherEngine(t *testing.T) {
 	for _, name := range []string{"l1_hit_tokens", "l2_hit_tokens", "matched_tokens", "recompute_tokens"} {
 		if n := summary.Tokens[name]; n != nil {
 			t.Errorf("%s is %d, and it was not counted", name, *n)
+		}
+	}
+	for _, name := range []string{loop.TurnsFile, loop.TraceFile, loop.SummaryFile, loop.ClaimsFile} {
+		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || strings.Contains(string(text)+r.stdout+r.stderr, "planted-key") {
+			t.Errorf("%s: %v, or the key is in it or was printed", name, err)
 		}
 	}
 	if e := summary.Evidence["l0_hit_tokens"]; e != "counter usage.prompt_tokens_details.cached_tokens" {

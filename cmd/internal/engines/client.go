@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reprise/cmd/internal/console"
+	"reprise/cmd/internal/loop"
 )
 
 const (
@@ -66,7 +67,7 @@ func send(ctx context.Context, method, url, key string, body any) (*http.Respons
 	}
 	defer res.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(res.Body, saidLimit)) // the status says enough
-	return nil, &statusError{url, res.StatusCode, string(said)}
+	return nil, &statusError{loop.Redacted(url), res.StatusCode, string(said)}
 }
 
 // get reads a JSON page.
@@ -77,7 +78,7 @@ func get(ctx context.Context, url, key string, into any) error {
 	}
 	defer res.Body.Close()
 	if err := json.NewDecoder(io.LimitReader(res.Body, pageLimit)).Decode(into); err != nil {
-		return fmt.Errorf("%s is not the JSON that was expected (%w)", url, err)
+		return fmt.Errorf("%s is not the JSON that was expected (%w)", loop.Redacted(url), err)
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func scrape(ctx context.Context, server, key string) (exposition, error) {
 	defer res.Body.Close()
 	page, err := parse(io.LimitReader(res.Body, pageLimit))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not Prometheus text (%w)", url, err)
+		return nil, fmt.Errorf("%s is not Prometheus text (%w)", loop.Redacted(url), err)
 	}
 	return page, nil
 }
@@ -111,7 +112,7 @@ func complete(ctx context.Context, server, key string, body map[string]any) (*an
 	defer res.Body.Close()
 	a, err := readStream(res.Body, func() time.Duration { return time.Since(start) })
 	if err != nil {
-		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", server, err)
+		return nil, fmt.Errorf("%s broke off in the middle of an answer: %w", loop.Redacted(server), err)
 	}
 	return a, nil
 }

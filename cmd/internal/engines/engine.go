@@ -67,7 +67,7 @@ func (e *Engine) find(ctx context.Context) error {
 		return fmt.Errorf("%w: is it an OpenAI-compatible server?", err)
 	}
 	if len(list.Data) == 0 {
-		return fmt.Errorf("%s names no model in /v1/models", e.URL)
+		return fmt.Errorf("%s names no model in /v1/models", loop.Redacted(e.URL))
 	}
 	e.Model = list.Data[0].ID
 	return nil
@@ -95,7 +95,7 @@ func (e *Engine) probe(ctx context.Context) error {
 	}
 	witness := e.kind.rose[0][0]
 	if _, ok := witness.read(&observed{before: page, after: page}); !ok {
-		return fmt.Errorf("%s/metrics has no %s: is this server %s, as --engine says?", e.URL, witness.name, e.kind.about)
+		return fmt.Errorf("%s/metrics has no %s: is this server %s, as --engine says?", loop.Redacted(e.URL), witness.name, e.kind.about)
 	}
 	e.metrics = true
 	if e.LMCache == "" {
@@ -106,7 +106,7 @@ func (e *Engine) probe(ctx context.Context) error {
 		return fmt.Errorf("--lmcache-url: %w", err)
 	}
 	if len(page) == 0 || !hasPrefix(page, "lmcache_mp_") {
-		return fmt.Errorf("--lmcache-url: %s/metrics has no counter named lmcache_mp_…: is this LMCache MP's HTTP server?", e.LMCache)
+		return fmt.Errorf("--lmcache-url: %s/metrics has no counter named lmcache_mp_…: is this LMCache MP's HTTP server?", loop.Redacted(e.LMCache))
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (e *Engine) Runtime() string {
 	if e.Version != "" {
 		text += " " + e.Version
 	}
-	return text + " at " + e.URL
+	return text + " at " + loop.Redacted(e.URL)
 }
 
 // Turn has one prompt answered between two readings of the counters.

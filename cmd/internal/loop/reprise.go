@@ -72,9 +72,12 @@ func Reach(ctx context.Context, at, key string) (*Reprise, error) {
 	return s, nil
 }
 
-// String is the server's URL without a password, for texts and files.
-func (s *Reprise) String() string {
-	u, err := url.Parse(s.URL)
+// String is the server's URL as texts and files have it.
+func (s *Reprise) String() string { return Redacted(s.URL) }
+
+// Redacted is a server's URL without a password.
+func Redacted(raw string) string {
+	u, err := url.Parse(raw)
 	if err != nil {
 		return "the server"
 	}
