@@ -29,7 +29,7 @@ func TestPageInABrowser(t *testing.T) {
 	base := strings.Fields(strings.TrimPrefix(ready, "ready: "))[0]
 	const system = "You are terse, and you know the rivers, lakes and seas of the world by their names."
 	for _, talk := range [][]string{
-		{system, "Name three rivers."}, {system, "Name three rivers.", "Rhine, Seine, Elbe", "And two more, please."},
+		{system, "Name three rivers."}, {system, "Name three rivers.", "Rhine, Seine, Elbe", "And two more, please."}, {system, "Name three lakes."},
 		{system + " <img src=x onerror=alert(1)>", "Name three rivers.", "Rhine, Seine, Elbe", "And two more, please."}, // edited, with markup
 	} {
 		var messages []string
@@ -49,7 +49,7 @@ func TestPageInABrowser(t *testing.T) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
-	run("the page", network.Enable(), chromedp.Navigate(base+"/"), chromedp.WaitVisible(`#list li:nth-child(3)`, chromedp.ByQuery),
+	run("the page", network.Enable(), chromedp.Navigate(base+"/"), chromedp.WaitVisible(`#list li:nth-child(4)`, chromedp.ByQuery),
 		chromedp.Evaluate(`[...document.querySelectorAll("#list li")].map(li => Object.fromEntries([...li.querySelectorAll("[data-part]")].map(i => [i.dataset.part, +i.dataset.tokens])))`, &bars))
 	rows := rowsOf(t, base)
 	for i, bar := range bars { // the newest stands first
@@ -62,8 +62,14 @@ func TestPageInABrowser(t *testing.T) {
 		}
 	}
 	run("a turn by keyboard", chromedp.Focus("#list", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter))
-	edited := rows[len(rows)-1]
-	testWhy(t, ctx, &edited)
+	testWhy(t, ctx, &rows[3])
+	var said, other string
+	run("the turn before, and by its button the one that it left", chromedp.Focus("#list", chromedp.ByQuery), chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.Enter),
+		chromedp.WaitVisible("#why .texts", chromedp.ByQuery), chromedp.Text("#why", &said, chromedp.ByQuery), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter),
+		chromedp.Text("#detail dd", &other, chromedp.ByQuery))
+	if !strings.Contains(said, fmt.Sprintf("at token %d, in messages[1], the user message.", rows[2].DivergedAt.Or(-1))) || !strings.Contains(said, other) || other == rows[2].TurnID {
+		t.Errorf("the turn before says %q, and its button leads to %s", said, other)
+	}
 	background := chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &before)
 	run("dark and light", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}), background,
 		chromedp.Click("#theme", chromedp.ByQuery), chromedp.Evaluate(`getComputedStyle(document.body).backgroundColor`, &after))
