@@ -35,7 +35,7 @@ func scripted(_ context.Context, e *wiretest.Engine, req engine.Request, _ func(
 		text = string(r) + text
 	}
 	res := e.Finish(req, text, len(text))
-	res.Row.PromptSHA256 = ledger.Some(string(mustDecode(e, res.Prompt)))
+	res.Row.PromptSHA256 = ledger.Some(mustDecode(e, res.Prompt))
 	return res, nil
 }
 
