@@ -38,8 +38,9 @@
 //   - Nothing is evicted that a turn under way uses or has reserved; nothing is stored that cannot be restored, itself or
 //     as a part of something else.
 //   - bytes(live states) + bytes(pieces) + bytes(snapshots) are counted where they change, and ≤ the budget after a Sweep,
-//     unless turns under way hold more. Side requests under way are held beside the budget: for them nothing of a main line
-//     is evicted, and what they leave goes first. Only Yield, when the process has no memory left, goes on to the main line.
+//     unless turns under way hold more. Side requests under way are held beside the budget: for them nothing of a main
+//     line is evicted, and what they leave goes first. Only Yield, when the process or its host has no memory left, goes
+//     on to the main line.
 //   - displaced ≤ prompt − matched: ids of the new part in runs of at least 32 that the session computed before or, within
 //     the static prefix, any session.
 //

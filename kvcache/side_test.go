@@ -121,3 +121,25 @@ func TestAReviewOfTheMainLine(t *testing.T) {
 		r.finish()
 	})
 }
+
+// TestYieldWhileASideRequestRuns: where memory itself runs out, the main line yields to a side request, too.
+func TestYieldWhileASideRequestRuns(t *testing.T) {
+	every(t, plenty, func(t *testing.T, r *rig) {
+		r.turn(ask{Request: request("", Prompt{Sequence: Sequence{IDs: span(1000, 300)}, Wants: []int{299}}), answer: a1})
+		held := r.sweep().Bytes
+		r.cache.SetBudget(held)
+		o, _ := r.begin(ask{Request: Request{Prompt: Prompt{Sequence: Sequence{IDs: span(5000, 600)}}, Side: true}, answer: a1})
+		o.restore()
+		if kept := r.sweep().Bytes; kept < held {
+			t.Errorf("of %d bytes of the main line %d are left to it and the side request", held, kept)
+		}
+		if freed := r.cache.Yield(held); freed != held {
+			t.Errorf("%d bytes yielded of %d", freed, held)
+		}
+		for o.step() {
+		}
+		o.commit()
+		o.close()
+		r.finish()
+	})
+}

@@ -88,6 +88,7 @@ func (p *pressure) shrink(ctx context.Context, budget, missing int64) {
 	e.cache.SetBudget(budget)
 	var swept kvcache.Swept
 	if err := e.worker.Do(ctx, func(*mlx.Scope) error {
+		e.cache.Yield(missing) // also what the budget would leave to a main line beside a side request
 		swept = e.cache.Sweep()
 		mlx.ClearCache()
 		mlx.ReleaseHeap()
