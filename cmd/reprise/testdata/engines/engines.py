@@ -146,6 +146,10 @@ def written(runs, out):
         "commit": git, "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%MZ"), "command": "engines.py " + " ".join(sys.argv[1:]),
         "platform": platform.platform(), "machine": machine, "runs": [r.record() for r in runs]}, indent=1) + "\n")
     (out / "table.md").write_text(table(runs))
+
+
+def reported(runs, out):
+    """The page of all runs, which must have each of them."""
     subprocess.run([servers.ROOT / "bin/reprise", "report", *(r.folder for r in runs), "-o", out / "report.html"], check=True, capture_output=True)
     page = (out / "report.html").read_text()
     missing = [r.folder.name for r in runs if r.folder.name not in page]
@@ -166,7 +170,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through the finally clauses, which end the servers
     out = a.out or pathlib.Path(tempfile.mkdtemp(prefix="reprise-engines-"))
     out.mkdir(parents=True, exist_ok=True)
-    runs, ours = [], {}
+    runs, missing, ours = [], [], {}
     with tempfile.TemporaryDirectory(prefix="reprise-weights-") as folder:
         forms = servers.Forms(folder)
         for name in a.names or servers.NAMES:
@@ -174,15 +178,21 @@ def main():
                 with tempfile.TemporaryDirectory(prefix="reprise-home-") as home:
                     run = Run(servers.engine(name, forms, home), layout, out / "runs" / f"{name}-{layout}", int(turns))
                     run.folder.mkdir(parents=True, exist_ok=True)
-                    run.drive(run.folder)
+                    try:
+                        run.drive(run.folder)
+                    except servers.NotReady as e:
+                        print(f"{name} {layout}: DOES NOT HOLD: {e}", flush=True)
+                        missing.append(name)
+                        continue
                 if name == "reprise":
                     ours[layout] = run, possible(ids_of(run.folder))
                 if layout in ours:
                     run.beside(*ours[layout])
                 runs.append(run)
                 print(run.line(), flush=True)
-    written(runs, out)
-    return any(run.problems for run in runs)
+                written(runs, out)
+    reported(runs, out)
+    return bool(missing) or any(run.problems for run in runs)
 
 
 if __name__ == "__main__":

@@ -119,6 +119,10 @@ def version(peer):
     return (PEERS / peer / "VERSION").read_text().splitlines()[0]
 
 
+class NotReady(Exception):
+    """A server did not come up; with the end of what it printed."""
+
+
 @contextlib.contextmanager
 def running(engine, logs):
     """Starts an engine's programs one behind the other, each when the one before is ready, and ends them in any case."""
@@ -136,11 +140,11 @@ def wait(program, process, log):
     limit = time.monotonic() + READY
     while time.monotonic() < limit:
         if process.poll() is not None:
-            raise SystemExit(f"{program.name} ended before it was ready ({process.returncode}): {tail(log)}")
+            raise NotReady(f"{program.name} ended before it was ready ({process.returncode}): {tail(log)}")
         if ready(program, log):
             return
         time.sleep(0.05)
-    raise SystemExit(f"{program.name} was not ready after {READY} s: {tail(log)}")
+    raise NotReady(f"{program.name} was not ready after {READY} s: {tail(log)}")
 
 
 def ready(program, log):
