@@ -173,8 +173,8 @@ def main():
     runs, missing, ours = [], [], {}
     with tempfile.TemporaryDirectory(prefix="reprise-weights-") as folder:
         forms = servers.Forms(folder)
-        for name in a.names or servers.NAMES:
-            for layout, turns in (part.split(":") for part in a.layouts.split(",")):
+        for layout, turns in (part.split(":") for part in a.layouts.split(",")):
+            for name in a.names or servers.NAMES:
                 with tempfile.TemporaryDirectory(prefix="reprise-home-") as home:
                     run = Run(servers.engine(name, forms, home), layout, out / "runs" / f"{name}-{layout}", int(turns))
                     run.folder.mkdir(parents=True, exist_ok=True)
