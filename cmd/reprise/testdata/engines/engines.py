@@ -109,7 +109,7 @@ class Run:
     def line(self):
         f = {k: "null" if v is None else f"{v:,.0f}" for k, v in self.figures().items()}
         checked = [t for t in self.totals if t["rose"] is not None]
-        agree = f"all {len(checked)} totals equal the server's" if not self.problems else "DOES NOT HOLD: " + "; ".join(self.problems)
+        agree = f"the sums of {len(checked)} columns equal the server's totals" if not self.problems else "DOES NOT HOLD: " + "; ".join(self.problems)
         return (f"{self.engine.name} {self.layout}: {len(self.rows)} turns, {f['prompt_tokens']} prompt tokens; reused l0 {f['l0_hit_tokens']}, l1 {f['l1_hit_tokens']}, l2 {f['l2_hit_tokens']}; "
                 f"computed {f['prefill_tokens']}, of which again {f['computed_again_tokens']}; first token {f['ttft_first_ms']} ms in turn 1, median {f['ttft_reused_median_ms']} ms with reuse; "
                 f"{agree}; load {self.load:.1f} at the start")
@@ -122,18 +122,18 @@ class Run:
 
 def table(runs):
     """A Markdown table of the runs."""
-    lines = ["| layout | server | prompt tokens | reused l0 | l1 | l2 | computed | of which again | first token, turn 1 | with reuse, median |", "|---|---|---|---|---|---|---|---|---|---|"]
+    lines = ["| layout | server | prompt tokens | reused l0 | l1 | l2 | computed | of which again | first token, turn 1, ms | with reuse, median, ms |", "|---|---|---|---|---|---|---|---|---|---|"]
     for run in runs:
         f = {k: "–" if v is None else f"{v:,.0f}" for k, v in run.figures().items()}
         lines.append(f"| {run.layout} | {run.engine.name} | {f['prompt_tokens']} | {f['l0_hit_tokens']} | {f['l1_hit_tokens']} | {f['l2_hit_tokens']} | {f['prefill_tokens']} | "
-                     f"{f['computed_again_tokens']} | {f['ttft_first_ms']} ms | {f['ttft_reused_median_ms']} ms |")
+                     f"{f['computed_again_tokens']} | {f['ttft_first_ms']} | {f['ttft_reused_median_ms']} |")
     return "\n".join(lines) + "\n"
 
 
-def written(runs, out):
+def written(runs, out, note):
     """The files of all runs together."""
     with (out / "turns.csv").open("w", newline="") as f:
-        w = csv.writer(f)
+        w = csv.writer(f, lineterminator="\n")
         w.writerow(["engine", "layout", "turn", *SHOWN, "computed_again_tokens", "ttft_ms"])
         for run in runs:
             for i, row in enumerate(run.rows):
@@ -162,6 +162,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("names", nargs="*", metavar="NAME", help=", ".join(servers.NAMES))
     ap.add_argument("--layouts", default="stable:50,moving:12", help="LAYOUT:TURNS,… (%(default)s)")
+    ap.add_argument("--note", default="", help="a line for engines.json: what else ran on the machine, say")
     ap.add_argument("--out", type=pathlib.Path)
     a = ap.parse_args()
     unknown = set(a.names) - set(servers.NAMES)
@@ -190,7 +191,7 @@ def main():
                     run.beside(*ours[layout])
                 runs.append(run)
                 print(run.line(), flush=True)
-                written(runs, out)
+                written(runs, out, a.note)
     reported(runs, out)
     return bool(missing) or any(run.problems for run in runs)
 

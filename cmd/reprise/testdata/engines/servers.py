@@ -7,6 +7,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -53,7 +54,9 @@ class Engine:
 
 
 def quoted(word):
+    """A word of a command line; of what lies in a folder for the time of the run only the name."""
     word = str(word).replace(f"{ROOT}/", "")
+    word = pathlib.Path(word).name if word.startswith(tempfile.gettempdir()) else word
     return f"'{word}'" if set(word) & set(' {"') else word
 
 
