@@ -23,7 +23,8 @@ const laptop = 18e9
 func (t *tally) claims(s *Summary) []Claim {
 	ran := s.Status == "complete" && !s.Mimic
 	model := strings.ToLower(t.facts.Model)
-	peaks := fmt.Sprintf("%s on %s: MLX peak %s, process footprint %s", s.Recipe.Model, s.Recipe.Hardware, bytesOf(s.Peaks.MLX), bytesOf(s.Peaks.Footprint))
+	several := ran && s.Turns > 1 // what happens between turns needs two
+	peaks := fmt.Sprintf("%s on %s: MLX peak %s, process footprint %s", s.Recipe.Model, t.machine(), bytesOf(s.Peaks.MLX), bytesOf(s.Peaks.Footprint))
 	nothing := "nothing: no model ran to the end"
 	say := func(text string) string {
 		if !ran {
@@ -35,7 +36,7 @@ func (t *tally) claims(s *Summary) []Claim {
 	layout := known(t.opts.Layout)
 	onLaptop := t.facts.Machine != nil && float64(t.facts.Machine.MemoryBytes) <= laptop
 	return []Claim{
-		{"repeated agent state grows across turns", ran && s.Reuse.RepeatedShare != nil && t.opts.Session != Fresh,
+		{"repeated agent state grows across turns", several && s.Reuse.RepeatedShare != nil && t.opts.Session != Fresh,
 			say(fmt.Sprintf("exact tokens per turn: %s in prompts, %s reused, %s computed; repeated state %s", count(s.Tokens.Prompt), count(s.Tokens.Hit), count(s.Tokens.Prefill), percent(s.Reuse.RepeatedShare))),
 			"engine traces in production"},
 		{"E4B is the right 16 GB model", ran && strings.Contains(model, "gemma-4-e4b") && onLaptop && s.Peaks.MLX != nil && s.Peaks.Footprint != nil,
@@ -46,10 +47,18 @@ func (t *tally) claims(s *Summary) []Claim {
 		{"LMCache MP improves TTFT", ran && t.opts.Engine == "lmcache" && s.TTFT.Hit != nil && s.TTFT.Miss != nil,
 			t.foreign("lmcache", ran, fmt.Sprintf("first token with hits %s, without %s", millis(s.TTFT.Hit), millis(s.TTFT.Miss))), "LMCache's counters and TTFT with hits and without, on the hardware that is meant"},
 		{"vLLM with Mooncake avoids misses across workers", false, say("nothing: neither ran"), "remote hits, transfer time, placement"},
-		{"prompt layout decides what a prefix tree can reuse", ran && s.Reuse.HitShare != nil && s.Reuse.RepeatedShare != nil,
+		{"prompt layout decides what a prefix tree can reuse", several && s.Reuse.HitShare != nil && s.Reuse.RepeatedShare != nil,
 			say(fmt.Sprintf("layout %s: %s of the prompts reused, repeated state %s, %s tokens displaced", layout, percent(s.Reuse.HitShare), percent(s.Reuse.RepeatedShare), count(s.Tokens.Displaced))),
 			"the other layouts beside it (`--layout`); of SGLang's radix tree, SGLang's own metrics"},
 	}
+}
+
+// machine is the one that computed.
+func (t *tally) machine() string {
+	if t.facts.Machine == nil {
+		return "a machine that is not known"
+	}
+	return t.facts.Machine.String()
 }
 
 // foreign is what the run says of another engine.

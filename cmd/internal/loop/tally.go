@@ -3,6 +3,7 @@ package loop
 import (
 	"math"
 	"runtime"
+	"strings"
 	"time"
 
 	"reprise/cmd/internal/loop/oracle"
@@ -120,6 +121,9 @@ func (t *tally) recipe(s *Summary) {
 		Model: known(t.facts.Model), Quantization: known(t.facts.Quantization), Hardware: hardware, Runtime: known(t.facts.Runtime),
 		Workload: workload,
 		Claim:    "repeated agent state grows across turns: exact tokens, reused and recomputed, per turn, of this model on this machine",
+	}
+	if t.facts.Machine == nil {
+		s.Recipe.Claim = strings.Replace(s.Recipe.Claim, "this machine", t.machine(), 1)
 	}
 	if t.opts.Fixtures != "" {
 		s.Recipe.Workload += ", edited texts in " + t.opts.Fixtures

@@ -77,6 +77,10 @@ func TestAServedSession(t *testing.T) {
 		if err != nil || !strings.Contains(string(claims), "a ledger has neither texts nor ids") || !strings.Contains(string(claims), "the served session session_a") {
 			t.Errorf("%s: %v\n%s", name, err, claims)
 		}
+		one, err := s.Write("session_b", t.TempDir())
+		if err != nil || len(sum.Claims) == 0 || !sum.Claims[0].Supported || one.Claims[0].Supported || !strings.HasSuffix(one.Recipe.Claim, "on a machine that is not known") {
+			t.Errorf("%s: %v; one turn shows growth: %+v, %q", name, err, one.Claims[0], one.Recipe.Claim)
+		}
 		r, err := Read(dir, letters)
 		if err != nil {
 			t.Fatal(err)
