@@ -15,15 +15,14 @@ import (
 	"reprise/cmd/internal/engines"
 	"reprise/cmd/internal/loop"
 	"reprise/kvcache/ledger/footprint/machine"
-	"reprise/server/engine"
 )
 
 // loopFlags are those of `reprise bench loop`.
 type loopFlags struct {
 	engineFlags
 	loop.Options
-	url, key, out, l2  string
-	disk               string
+	lowerTiers
+	url, key, out      string
 	lmcache            string
 	sameAs             string
 	dry, check, asJSON bool
@@ -63,9 +62,8 @@ func newBenchLoop() *cobra.Command {
 	fs.StringVar(&f.Fixtures, "fixtures", "", "a `DIR` of edited texts, as `bench init` writes it; this program's when none is named")
 	marked(cmd, inAssemble, "profile", "scale", "turns", "layout", "session", "assistant", "fixtures")
 	fs.BoolVar(&f.NoReuse, "no-reuse", false, "look up and count, but compute everything")
-	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`, as serve --l2 has it; this loop's state should not lie there yet")
-	fs.StringVar(&f.disk, "cache-disk", "", "keep state in this `DIR`, too, as serve has it; it should be empty or not be there yet")
-	marked(cmd, inPlan, "no-reuse", "l2", "cache-disk")
+	marked(cmd, inPlan, "no-reuse")
+	f.addTiers(cmd)
 	fs.IntVar(&f.MaxTokens, "max-tokens", 0, "most tokens of an answer; 0 is the profile's: 4 for local, 16 for the others")
 	marked(cmd, inDecode, "max-tokens")
 	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
@@ -86,10 +84,8 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	if err := f.Check(); err != nil {
 		return &usageError{err}
 	}
-	if f.l2 != "" {
-		if err := engine.CheckL2(f.l2); err != nil {
-			return usagef("--l2: %w", err)
-		}
+	if err := f.checkL2(); err != nil {
+		return err
 	}
 	if f.Session == loop.PD && f.NoReuse {
 		return usagef("--no-reuse with --session pd: what one server computes is what the other reuses; leave one out")
@@ -103,9 +99,9 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	r := &loop.Run{Options: f.Options, Out: f.out}
-	if f.l2 != "" && f.url == "" && !f.dry { // a server does without a store; this run is about it
-		if err := engine.ReachL2(ctx, f.l2); err != nil {
-			return fmt.Errorf("--l2: %w: start one, or leave --l2 out (--session remote and pd then start one themselves)", err)
+	if f.url == "" && !f.dry {
+		if err := f.reachL2(ctx); err != nil {
+			return err
 		}
 	}
 	done, err := f.connect(ctx, c, r)

@@ -17,6 +17,7 @@ import (
 // replayFlags are those of `reprise bench replay`.
 type replayFlags struct {
 	engineFlags
+	lowerTiers
 	url, key, out, cacheMem string
 	noReuse, check, asJSON  bool
 }
@@ -29,9 +30,10 @@ func newBenchReplay() *cobra.Command {
 		Long: "Sends the recorded requests to a server on a free loopback port, or to --url, one at a time in the order in which they came, and writes the\n" +
 			"files of `bench loop`. Each answer gets as many tokens as the recorded one. Whether prompts (id by id) and sessions are the recorded ones\n" +
 			"is checked, and so are greedy answers: the first turn that differs is a problem of the summary. Requests that were refused are left out.",
-		Example: "  reprise serve --record day.jsonl\n  reprise bench replay day.jsonl --no-reuse --out runs/replay/no-reuse",
-		Args:    exactly(1, "one recording"),
-		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+		Example: "  reprise serve --record day.jsonl\n  reprise bench replay day.jsonl --no-reuse --out runs/replay/no-reuse\n" +
+			"  reprise bench replay day.jsonl --cache-mem 200MB --cache-disk runs/kv --out runs/replay/disk",
+		Args: exactly(1, "one recording"),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
 	}
 	f.addModel(cmd)
 	f.add(cmd)
@@ -40,6 +42,7 @@ func newBenchReplay() *cobra.Command {
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
 	fs.StringVar(&f.cacheMem, "cache-mem", "0", "keep at most this `SIZE` of state, for instance 2GB (decimal); 0 is by the memory that is free after the load")
 	marked(cmd, inPlan, "no-reuse", "cache-mem")
+	f.addTiers(cmd)
 	fs.StringVar(&f.url, "url", "", "the running server at `URL` instead of an engine in this process; its cache should be empty")
 	fs.StringVar(&f.key, "api-key", "", "the `KEY` for --url; $"+keyVariable+" when not given")
 	marked(cmd, inServer, "url", "api-key")
@@ -54,6 +57,9 @@ func (f *replayFlags) run(c *cobra.Command, path string) error {
 	if f.out == "" {
 		name := filepath.Base(path)
 		f.out = filepath.Join("runs", "replay", strings.TrimSuffix(name, filepath.Ext(name)))
+	}
+	if err := f.checkL2(); err != nil {
+		return err
 	}
 	recording, err := replay.Read(path)
 	if err != nil {
@@ -83,8 +89,10 @@ func (f *replayFlags) run(c *cobra.Command, path string) error {
 // connect gives the run its server: the one at --url, or one in this process.
 func (f *replayFlags) connect(ctx context.Context, c *cobra.Command, r *replay.Run) (done func(), err error) {
 	own := ofTheEngine(c)
-	if c.Flags().Changed("cache-mem") {
-		own = "--cache-mem"
+	for _, name := range []string{"cache-mem", "cache-disk", "l2"} {
+		if c.Flags().Changed(name) {
+			own = "--" + name
+		}
 	}
 	switch {
 	case f.url == "" && f.key != "":
@@ -113,7 +121,10 @@ func (f *replayFlags) connect(ctx context.Context, c *cobra.Command, r *replay.R
 	if err := writable("--out", f.out); err != nil {
 		return nil, err
 	}
-	opts.CacheMem = memory
+	if err := f.reachL2(ctx); err != nil {
+		return nil, err
+	}
+	opts.CacheMem, opts.CacheDisk, opts.L2 = memory, f.disk, f.l2
 	here, err := serveHere(ctx, c, opts)
 	if err != nil {
 		return nil, err

@@ -32,9 +32,12 @@ func TestBenchReplay(t *testing.T) {
 		return s
 	}
 	first := run(exitOK, "loop", "--url", url, "--turns", "2", "--layout", "moving", "--out", "runs/first", "--check", "--json")
-	again := run(exitOK, "replay", "day.jsonl", "--device", "cpu", "--ctx", "4096", "--cache-mem", "0.2GB", "--out", "runs/again", "--check", "--json")
+	again := run(exitOK, "replay", "day.jsonl", "--device", "cpu", "--ctx", "4096", "--cache-mem", "0.2GB", "--cache-disk", "kv", "--out", "runs/again", "--check", "--json")
 	if again.Turns != 2 || again.Same == nil || again.Same.Equal != 2 || again.Tokens != first.Tokens || again.Reuse.Displaced == nil || *again.Reuse.Displaced == 0 || *again.Reuse.Displaced != *first.Reuse.Displaced {
 		t.Errorf("%d turns, %+v, tokens %+v, the first time %+v; displaced %v", again.Turns, again.Same, again.Tokens, first.Tokens, again.Reuse.Displaced)
+	}
+	if blocks, err := filepath.Glob("kv/*/*"); err != nil || len(blocks) == 0 {
+		t.Errorf("nothing lies in the folder of --cache-disk: %v", err)
 	}
 	recorded, err := os.ReadFile("day.jsonl")
 	if err != nil {
@@ -75,6 +78,8 @@ func TestBenchReplay(t *testing.T) {
 	}
 }
 
+const oneRequest = `{"version":1,"path":"/v1/completions","status":200,"body":{"prompt":"Hi"},"row":{"turn_id":"t","prompt_sha256":"x"},"answer":{"ids":[1],"text":"a"}}` + "\n"
+
 // A recording that is broken in the middle, and what is none, are refused with the line before a model loads.
 func TestBenchReplayRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "day.jsonl")
@@ -83,4 +88,14 @@ func TestBenchReplayRefuses(t *testing.T) {
 	}
 	command(t, "bench", "replay", path).refused(t, exitError, path+":1: not a request")
 	command(t, "bench", "replay", path+"x").refused(t, exitError, "cannot be read")
+	for _, flag := range []string{"--cache-mem=1GB", "--cache-disk=d", "--l2=redis://127.0.0.1:1/0", "--device=cpu"} {
+		if err := os.WriteFile(path, []byte(oneRequest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		name, _, _ := strings.Cut(flag, "=")
+		command(t, "bench", "replay", path, "--url", "http://127.0.0.1:1", flag).refused(t, exitUsage, name+" with --url")
+	}
+	withModel(t)
+	command(t, "bench", "replay", path, "--device", "cpu", "--out", t.TempDir(), "--l2", "redis://127.0.0.1:1/0").refused(t, exitError, "no Valkey or Redis answers at 127.0.0.1:1")
+	command(t, "bench", "replay", path, "--l2", "redis://127.0.0.1:1/0?ttl=never").refused(t, exitUsage, "ttl=never")
 }

@@ -66,7 +66,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 		"reprise report":        "out png ledger session files",
 		"reprise bench agents":  "out turns variants",
 		"reprise bench compare": "json",
-		"reprise bench replay":  "model device ctx no-reuse cache-mem url api-key out check json",
+		"reprise bench replay":  "model device ctx no-reuse cache-mem cache-disk l2 url api-key out check json",
 		"reprise doctor":        "json",
 		"reprise cache ls":      "url api-key json",
 		"reprise cache stats":   "url api-key json",

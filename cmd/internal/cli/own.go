@@ -73,6 +73,37 @@ func show(c *cobra.Command, turns int, asJSON bool) (turned func(*loop.Record), 
 	return nil, progress, func() {}
 }
 
+// lowerTiers are where an engine of this process keeps state outside of memory.
+type lowerTiers struct{ l2, disk string }
+
+func (f *lowerTiers) addTiers(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`, as serve --l2 has it; these prompts' state should not lie there yet")
+	fs.StringVar(&f.disk, "cache-disk", "", "keep state in this `DIR`, too, as serve has it; it should be empty or not be there yet")
+	marked(cmd, inPlan, "l2", "cache-disk")
+}
+
+func (f *lowerTiers) checkL2() error {
+	if f.l2 == "" {
+		return nil
+	}
+	if err := engine.CheckL2(f.l2); err != nil {
+		return usagef("--l2: %w", err)
+	}
+	return nil
+}
+
+// reachL2 refuses a store that is not there: a server does without one, but what is measured here is about it.
+func (f *lowerTiers) reachL2(ctx context.Context) error {
+	if f.l2 == "" {
+		return nil
+	}
+	if err := engine.ReachL2(ctx, f.l2); err != nil {
+		return fmt.Errorf("--l2: %w: start one, or leave --l2 out (`bench loop --session remote` and `pd` then start one themselves)", err)
+	}
+	return nil
+}
+
 // folded prints a text on standard output, its long lines broken between words where that is a terminal.
 func folded(c *cobra.Command, write func(io.Writer) error) error {
 	var b strings.Builder
