@@ -14,10 +14,15 @@ if [ "$(cat "$venv/made-from" 2>/dev/null)" != "$want" ]; then
         exit 1
     }
     echo "parity: making $venv" >&2
-    rm -rf "$venv"
     mkdir -p "$cache"
-    "$python" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
-    echo "$want" >"$venv/made-from" # last: an interrupted run is made again
+    new=$(mktemp -d "$cache/.making.XXXXXX") # two runs at once do not write into one folder
+    trap 'rm -rf "$new"' EXIT
+    "$python" -m venv "$new/venv"
+    "$new/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" >&2
+    echo "$want" >"$new/venv/made-from"
+    if [ "$(cat "$venv/made-from" 2>/dev/null)" != "$want" ]; then # another run may have been first
+        rm -rf "$venv"
+        mv "$new/venv" "$venv"
+    fi
 fi
 echo "$venv/bin/python"

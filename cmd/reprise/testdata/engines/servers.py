@@ -50,7 +50,7 @@ class Engine:
 
     def command(self):
         """Their lines, as a reader can type them."""
-        return [" ".join([*(f"{k}={v}" for k, v in p.env.items()), *(quoted(a) for a in p.argv)]) for p in self.programs]
+        return [" ".join([*(f"{k}={quoted(v)}" for k, v in p.env.items()), *(quoted(a) for a in p.argv)]) for p in self.programs]
 
 
 def quoted(word):
