@@ -30,7 +30,6 @@ func (t *turn) prefill(ctx context.Context) error {
 		}
 		t.model.rate.note(c.To-c.From, time.Since(start), c.To == len(ids))
 		t.entered(ids[c.From:c.To]...)
-		t.reached = c.To
 		if t.plan.Awaited() {
 			if err := t.keep(); err != nil {
 				t.broken = true
@@ -48,7 +47,13 @@ func (t *turn) prefill(ctx context.Context) error {
 func (t *turn) chunk(s *mlx.Scope, c kvcache.Chunk) error {
 	t.weigh(c)
 	t.state.CaptureAt(c.Captures...)
+	before := t.prefilled
 	hidden := t.feed(s, mlx.New(s, t.prompt.IDs[c.From:c.To], 1, c.To-c.From), &t.prefilled)
+	if err := s.Err(); err != nil {
+		t.prefilled = before // the call was not made
+		return err
+	}
+	t.reached = c.To // also when the device fails later
 	if c.To == len(t.prompt.IDs) {
 		if err := t.sample(s, hidden); err != nil {
 			return err

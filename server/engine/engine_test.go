@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"reprise/kvcache/ledger"
+	"reprise/kvcache/state"
 	"reprise/kvcache/tier/valkeytest"
 	"reprise/mlx"
 	"reprise/model/chat"
@@ -170,6 +171,52 @@ func TestReuseChangesNothingButTheWork(t *testing.T) {
 		if r.PromptSHA256 != cold.Row.PromptSHA256 {
 			t.Errorf("%s: another prompt hash", c.name)
 		}
+	}
+}
+
+// A call that fails, when it is made or behind it, leaves a row of which the sums are right, and nothing that later turns could
+// reuse of that turn.
+func TestAFailedCallKeepsItsRowsIdentities(t *testing.T) {
+	text := strings.Repeat("The quick brown fox jumps over the lazy dog near the river bank. ", 45)
+	fresh(t)
+	n, grid := ask(t, raw(text, 1)).Row.PromptTokens.Or(0), real.Model().Grid()
+	calls := (n + grid - 1) / grid
+	if calls < 3 {
+		t.Fatalf("%d tokens are %d calls", n, calls)
+	}
+	for name, c := range map[string]struct {
+		call, entered int // the one that fails, and tokens that count then
+		fail          func(s *mlx.Scope) mlx.Array
+	}{
+		"in the making": {2, grid, func(s *mlx.Scope) mlx.Array { s.Fail(errors.New("broken")); return mlx.Array{} }},
+		"behind it":     {calls, n, func(s *mlx.Scope) mlx.Array { return s.Zeros([]int{1, 1, 3}, mlx.Float32) }}, // no hidden state
+	} {
+		t.Run(name, func(t *testing.T) {
+			fresh(t)
+			arm, undo := real.wrap()
+			net, made := real.model.net.(*network).Model, 0
+			var forward func(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array
+			forward = func(s *mlx.Scope, ids mlx.Array, st *state.State) mlx.Array {
+				arm(forward) // for the next call
+				hidden := net.Forward(s, ids, st)
+				if made++; made == c.call {
+					return c.fail(s)
+				}
+				return hidden
+			}
+			arm(forward)
+			res, err := real.Turn(context.Background(), raw(text, 4), nil)
+			undo()
+			if err == nil || res.Finish != ledger.FinishError {
+				t.Fatalf("finish %s, error %v", res.Finish, err)
+			}
+			if r := &res.Row; r.IdentityError.Known() || r.PrefillTokens.Or(0) != c.entered || r.UnprefilledTokens.Or(-1) != n-c.entered {
+				t.Errorf("prefilled %d, unprefilled %d of %d, want %d; %s", r.PrefillTokens.Or(0), r.UnprefilledTokens.Or(0), n, c.entered, r.IdentityError.Or(""))
+			}
+			if next := ask(t, raw(text, 2)); next.Row.LookupHitTokens.Or(-1) != 0 {
+				t.Errorf("%d tokens of it were reused", next.Row.LookupHitTokens.Or(0))
+			}
+		})
 	}
 }
 
