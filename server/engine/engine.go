@@ -104,6 +104,9 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.memory.bound(e.model.Info().Bytes)
+	if err = e.trial(ctx); err != nil {
+		return nil, err
+	}
 	e.cache = kvcache.New(kvcache.Options{Budget: e.budget()})
 	e.cache.Add(e.model.forCache())
 	if e.lower, err = e.openLower(opts); err != nil {

@@ -61,7 +61,7 @@ func (m *Model) Info() model.Info { return m.net.Info() }
 // Grid is the step of the absolute grid on which prefill is cut, in tokens.
 func (m *Model) Grid() int { return m.grid }
 
-// gridStep is the rule for the grid, fixed at load: it depends on the device and the size of the weights, not on
+// gridStep is the rule for the grid, fixed at load (see trial, too): it depends on the device and the size of the weights, not on
 // a timing. A step should stay below 0.7 s: on the CPU device that is 256 tokens already for the smallest model.
 func gridStep(d mlx.Device, weightBytes int64) int {
 	switch {

@@ -102,6 +102,7 @@ except urllib.error.HTTPError as refused:
     holds("60,000 tokens are refused with figures", refused.code == 400 and "bytes a token" in said)
 for k in range(8):
     _, row = s.ask(text(3 + k, 900), 4)
+    holds(f"request {k + 1} of eight: MLX's peak {row['mlx_peak_bytes']:,} within the limit", row["mlx_peak_bytes"] <= limit)
 told("the last of eight others", row)
 now = s.get("/v1/cache/stats")["memory"]
 print("memory", now)
