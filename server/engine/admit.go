@@ -24,6 +24,13 @@ func (t *turn) fits() error {
 	return t.tooLarge()
 }
 
+// roomy says whether the turn fits what is free now, or would be if the cache gave up what nobody uses: it will hardly be refused.
+func (t *turn) roomy() bool {
+	m := t.engine.memory
+	room, _ := m.room()
+	return m.alone(len(t.prompt.IDs), t.expected()) <= room+t.engine.cache.Idle()
+}
+
 // verdict is what comes of a plan.
 type verdict int
 

@@ -100,8 +100,12 @@ func TestATurnWaitsForMemory(t *testing.T) {
 	}
 	turns := real.CacheStats().Turns
 	short = true
-	res, err := real.Turn(context.Background(), raw(long("Vain", 300), 2), nil)
+	began := false
+	res, err := real.Turn(context.Background(), raw(long("Vain", 300), 2), func(Event) error { began = true; return nil })
 	var refused *MemoryError
+	if began {
+		t.Error("its stream began: the refusal has no status")
+	}
 	if !errors.As(err, &refused) || refused.Never || refused.RetryAfter <= 0 || !strings.Contains(refused.Message, "other programs") {
 		t.Fatalf("without memory: %v", err)
 	}

@@ -103,9 +103,14 @@ func (t *turn) run(ctx context.Context) error {
 	if err := t.fits(); err != nil {
 		return err
 	}
-	// Adapters open their stream on this: a client that waits in the queue has its headers.
-	if err := t.emit(Event{Prompt: len(t.prompt.IDs)}); err != nil {
-		return err
+	// Adapters open their stream on this: a client that waits in the queue has its headers. Where memory may refuse the turn they
+	// wait for that, since a refusal needs its status.
+	begin := func() error { return t.emit(Event{Prompt: len(t.prompt.IDs)}) }
+	sure := t.roomy()
+	if sure {
+		if err := begin(); err != nil {
+			return err
+		}
 	}
 	leave, err := t.admit(ctx)
 	if err != nil {
@@ -113,6 +118,11 @@ func (t *turn) run(ctx context.Context) error {
 	}
 	defer leave()
 	defer t.commit()
+	if !sure {
+		if err := begin(); err != nil {
+			return err
+		}
+	}
 	if err := t.restore(ctx); err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ wanted=("$@")
   line 5.2 "flipped bits, cut files, a lying store; a real Valkey killed, paused, flushed: a reason, never a failed request" valkeys
   line 5.3a "the first turn after a restart from L1, 4,000 tokens: first token within 15 % of a cold one's" python3 cmd/reprise/testdata/tiers.py restart 0.15 5
   line 5.3b "a second process hits L2" python3 cmd/reprise/testdata/tiers.py remote
-  line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 7
+  line 5.3c "decode is at most 2 % slower while a writer stores" python3 cmd/reprise/testdata/tiers.py decode 0.02 21
   line 5.on2a "section 2 with L1 and L2 on: replay to the bit, audits, echoes, dropped calls, one computation" env REPRISE_TIERS=1 go test -count=1 -v ./server/engine
   line 5.on2b "section 2 with L1 and L2 on: the loop's identities, oracle, ceiling, displaced" with_tiers loops_with_tiers
   line 5.on2c "section 2 with L1 and L2 on: a warm turn's first token within 5 % of a cold one's" with_tiers warm_with_tiers
