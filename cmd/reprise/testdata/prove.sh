@@ -68,12 +68,13 @@ with_tiers() {
   kill $valkey; wait $valkey 2> /dev/null
   return $code
 }
-# loops_with_tiers: append-only and moved documents, 50 turns each.
+# loops_with_tiers: append-only and moved documents, 50 turns each, in a database of their own each.
 loops_with_tiers() {
-  local layout
+  local layout database=0
   for layout in stable moving; do
-    bin/reprise bench loop --profile 16gb-max-mlx-observability --assistant scripted --max-tokens 4 --layout $layout --device cpu --cache-disk "$disk/$layout" --l2 "$store" \
+    bin/reprise bench loop --profile 16gb-max-mlx-observability --assistant scripted --max-tokens 4 --layout $layout --device cpu --cache-disk "$disk/$layout" --l2 "${store%/0}/$database" \
       --out "$work/tiers-$layout" --check 2>&1 | grep -v '^turn [0-9]*[1-9] ' || return 1
+    database=$((database + 1))
   done
 }
 warm_with_tiers() { python3 cmd/reprise/testdata/warm_turn.py 0.05 5 --cache-disk "$disk/warm" --l2 "$store"; }
