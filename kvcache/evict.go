@@ -59,13 +59,28 @@ func (c *Cache) shrink(need int64, side bool) {
 	c.shrinkTo(c.opts.Budget-need, spare)
 }
 
-// beside is the bytes that the states of side requests under way hold.
+// beside is the bytes that the states of side requests under way hold, and what was lent to those that were not restored yet.
 func (c *Cache) beside() int64 {
 	var n int64
 	for _, l := range c.lives {
 		if l.owner != nil && l.owner.req.Side {
 			n += l.bytes
 		}
+	}
+	seen := map[*piece]bool{}
+	for _, p := range c.active {
+		if !p.req.Side || p.stage != planned {
+			continue
+		}
+		if b := p.target; b.snap != nil && b.node.side {
+			n += b.snap.Bytes()
+		}
+		p.target.up(p.tree.base, func(b *block) {
+			if x := b.piece; x != nil && x.lent && b.node.side && !seen[x] {
+				seen[x] = true
+				n += x.bytes
+			}
+		})
 	}
 	return n
 }

@@ -104,7 +104,7 @@ func (r *rig) lift(a *ask) {
 	if err != nil || m.Hit >= chain[len(chain)-1].To {
 		return
 	}
-	var l Loaded
+	l := Loaded{Side: a.Side}
 	for _, i := range chain {
 		l.Links = append(l.Links, i.Link)
 	}

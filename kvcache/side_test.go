@@ -96,6 +96,40 @@ func TestASideRequestThatDoesNotFit(t *testing.T) {
 	}
 }
 
+// TestASideRequestOutOfALowerTier: what a side request is lent, more than the budget has room for, takes nothing from the main line either.
+func TestASideRequestOutOfALowerTier(t *testing.T) {
+	line := func(n int) Prompt {
+		return Prompt{Sequence: Sequence{IDs: span(1000, 300+90*n)}, Static: 300, FirstUser: 360, Wants: []int{300, 300 + 90*n - 1}}
+	}
+	aside := func(n int) ask {
+		return ask{Request: Request{Prompt: Prompt{Sequence: Sequence{IDs: span(100000, 1000+20*n)}, Wants: []int{1000, 1000 + 20*n - 1}}, Side: true, Expect: 10}, answer: a1}
+	}
+	every(t, plenty, func(t *testing.T, r *rig) {
+		r.shelf = &shelf{items: map[string]*item{}}
+		r.turn(aside(0))
+		r.cache.SetBudget(0)
+		r.sweep() // it is on the shelf alone
+		var all []ask
+		for n := 1; n <= 5; n++ {
+			all = append(all, ask{Request: request("", line(n)), answer: a1})
+		}
+		r.cache.SetBudget(bytesOf(t, r.shape, all...))
+		r.turn(all[0])
+		for n := 2; n <= 5; n++ {
+			before := r.shelf.lifts
+			r.turn(aside(n))
+			lent := r.shelf.lifts
+			if lent == before && r.shape.growing { // of others the few bytes may still be here
+				t.Fatal("nothing was lent")
+			}
+			if m := r.turn(all[n-1]); m.Hit < 300+90*(n-1)-1 || r.shelf.lifts != lent { // its own state is on the shelf as well
+				t.Errorf("turn %d of the main line hits %d of %d, lent %t: the side request has taken the rest", n, m.Hit, 300+90*(n-1), r.shelf.lifts != lent)
+			}
+		}
+		r.finish()
+	})
+}
+
 // TestAReviewOfTheMainLine: a turn with the main line's tools that goes on from all of it, as Hermes reviews its work in the background,
 // cannot be told from the main line. It branches off: the main line's next turn hits what it had before.
 func TestAReviewOfTheMainLine(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 )
 
 func newBodies(memory int64) *bodies {
-	return &bodies{limit: min(max(wire.MaxBody, memory/bodiesPart), mostBodies)}
+	return &bodies{limit: min(max(wire.MaxBody+1, memory/bodiesPart), mostBodies)} // +1: one that is too large is told that instead
 }
 
 // count has next's request give its bytes back when it was answered.

@@ -55,7 +55,7 @@ func TestBodiesTogether(t *testing.T) {
 
 // The share follows the process's memory, and a body of the largest size always fits.
 func TestBodiesShare(t *testing.T) {
-	for memory, want := range map[int64]int64{1e9: wire.MaxBody, 16e9: 500e6, 1e12: mostBodies} {
+	for memory, want := range map[int64]int64{1e9: wire.MaxBody + 1, 16e9: 500e6, 1e12: mostBodies} {
 		if got := newBodies(memory).limit; got != want {
 			t.Errorf("of %d bytes: %d, want %d", memory, got, want)
 		}

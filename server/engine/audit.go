@@ -185,6 +185,9 @@ func (a *auditor) audit(ctx context.Context, x *audit) {
 		if err != nil {
 			a.engine.opts.Logger.Error("audit: dropping", "turn", x.turn, "err", err)
 		}
+		if own, err := a.engine.cache.Spell(kvcache.Sequence{IDs: x.ids}); err == nil { // also when the tree has forgotten it
+			paths = append(paths, own)
+		}
 		a.engine.lower.distrust(ctx, paths)
 		_ = a.engine.worker.Do(context.Background(), func(*mlx.Scope) error { a.engine.cache.Sweep(); return nil })
 	}

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 		real, err = Open(context.Background(), o)
 	}
 	if err != nil {
+		ended()
 		println("engine tests need the small model (run make build):", err.Error())
 		os.Exit(1)
 	}
@@ -88,11 +89,11 @@ func forget(t *testing.T, e *Engine) {
 func tiersFor() (disk, url string, ended func(), err error) {
 	dir, err := os.MkdirTemp("", "reprise-engine-*")
 	if err != nil {
-		return "", "", nil, err
+		return "", "", func() {}, err
 	}
 	v, err := valkeytest.Open(dir)
 	if err != nil {
-		return "", "", nil, errors.Join(err, os.RemoveAll(dir))
+		return "", "", func() {}, errors.Join(err, os.RemoveAll(dir))
 	}
 	return filepath.Join(dir, "kv"), v.URL(""), func() {
 		v.Kill()

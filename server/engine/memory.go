@@ -65,7 +65,7 @@ const (
 	// prompt's text.
 	ownSlack = 48 << 20
 	// memoryPatience is how long a turn waits for memory: shorter than a stream waits with its headers, so that a refusal
-	// still has a status.
+	// still has a status, unless the queue took its time before.
 	memoryPatience = 4 * time.Second
 	// memoryPoll is how often it looks.
 	memoryPoll = 100 * time.Millisecond

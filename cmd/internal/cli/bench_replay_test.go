@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,6 +56,26 @@ func TestBenchReplay(t *testing.T) {
 	if off.Options.NoReuse != true || !strings.Contains(off.Recipe.Workload, "everything computed") {
 		t.Errorf("%+v", off.Recipe)
 	}
+	talk(t, url)
+	if recorded, err = os.ReadFile("day.jsonl"); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.SplitAfter(strings.TrimSuffix(string(recorded), "\n"), "\n")
+	if err := os.WriteFile("talk.jsonl", []byte(strings.Join(all[len(all)-4:], "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := command(t, "cache", "clear", "--url", url); r.code != 0 {
+		t.Fatal(r.stderr)
+	}
+	if s := run(exitOK, "replay", "talk.jsonl", "--url", url, "--out", "runs/talk", "--check", "--json"); s.Turns != 4 || s.Same == nil || s.Same.Equal != 4 {
+		t.Errorf("a continued answer and a named session: %d turns, %+v", s.Turns, s.Same)
+	}
+	if err := os.WriteFile("half.jsonl", []byte(all[len(all)-3]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := command(t, "bench", "replay", "half.jsonl", "--url", url, "--out", "runs/half"); r.code != exitError || !strings.Contains(r.stderr, "which is not in the recording") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	if code, log := stop(); code != 0 {
 		t.Errorf("serve ends with %d: %s", code, log)
 	}
@@ -75,6 +96,37 @@ func TestBenchReplay(t *testing.T) {
 	}
 	if r := command(t, "bench", "compare", "runs/first", "runs/again"); r.code != 0 || !strings.Contains(r.stdout, "2 of its prompts are A's, id by id") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+// talk has two requests of the Responses API, the second of which continues the first one's answer, and two of a session that only a
+// header names.
+func talk(t *testing.T, url string) {
+	t.Helper()
+	post := func(path, body string) (id string) {
+		req, err := http.NewRequest(http.MethodPost, url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer planted-key")
+		if path == "/v1/messages" {
+			req.Header.Set("X-Session-Id", "by its header")
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		var said struct{ ID string }
+		if err := json.NewDecoder(res.Body).Decode(&said); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, res.Status, err)
+		}
+		return said.ID
+	}
+	first := post("/v1/responses", `{"model":"gemma-3-270m","input":"The sea is","max_output_tokens":4,"temperature":0}`)
+	post("/v1/responses", `{"model":"gemma-3-270m","input":"And the sky?","max_output_tokens":4,"temperature":0,"previous_response_id":"`+first+`"}`)
+	for _, text := range []string{"One thing.", "Quite another matter, from its first word."} {
+		post("/v1/messages", `{"model":"gemma-3-270m","max_tokens":4,"temperature":0,"messages":[{"role":"user","content":"`+text+`"}]}`)
 	}
 }
 

@@ -84,6 +84,9 @@ func (f *lowerTiers) addTiers(cmd *cobra.Command) {
 }
 
 func (f *lowerTiers) checkL2() error {
+	if f.disk == "on" || f.disk == "off" { // words of serve's, whose folder has other state
+		return usagef("--cache-disk %s: name a folder that is empty or not there yet", f.disk)
+	}
 	if f.l2 == "" {
 		return nil
 	}

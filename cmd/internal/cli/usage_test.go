@@ -76,6 +76,7 @@ func TestUsageErrors(t *testing.T) {
 		{"bench loop --l2 carrier-pigeon", "--l2"},
 		{"bench loop --url http://127.0.0.1:1 --cache-disk d", "--cache-disk"},
 		{"bench loop --session restart --cache-disk d", "--cache-disk"},
+		{"bench loop --cache-disk on", "--cache-disk on"},
 		{"bench loop --dry-run --cache-disk d", "--cache-disk"},
 		{"bench loop --session pd --no-reuse", "--no-reuse"},
 		{"bench loop --session pd --dry-run", "--session pd"},

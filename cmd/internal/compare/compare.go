@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -167,7 +168,7 @@ func differences(a, b *report.Run) []string {
 		}
 	}
 	for _, o := range alike {
-		if x, y := a.Options[o.option], b.Options[o.option]; x != y && !(absent(x) && absent(y)) {
+		if x, y := a.Options[o.option], b.Options[o.option]; !reflect.DeepEqual(x, y) && !(absent(x) && absent(y)) {
 			say(o.says, orNone(x), orNone(y))
 		}
 	}

@@ -52,7 +52,7 @@ func (s *Reprise) Talks() error {
 // Reach asks a server for its model, whatever that can do.
 func Reach(ctx context.Context, at, key string) (*Reprise, error) {
 	s := &Reprise{URL: strings.TrimSuffix(strings.TrimRight(at, "/"), "/v1"), Key: key}
-	res, err := s.send(ctx, http.MethodGet, "/v1/models", nil)
+	res, err := s.send(ctx, http.MethodGet, "/v1/models", nil, "")
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 	res, err := s.send(ctx, http.MethodPost, "/v1/chat/completions", map[string]any{
 		"model": s.Model.ID, "messages": p.Messages, "tools": p.Tools, "max_tokens": o.MaxTokens, "temperature": 0,
 		"stream": true, "reprise": own,
-	})
+	}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,12 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 
 // Post sends a request whose answer is one object, and reads that.
 func (s *Reprise) Post(ctx context.Context, path string, body, into any) error {
-	res, err := s.send(ctx, http.MethodPost, path, body)
+	return s.PostAs(ctx, path, "", body, into)
+}
+
+// PostAs names the session that the request is of, "": none.
+func (s *Reprise) PostAs(ctx context.Context, path, session string, body, into any) error {
+	res, err := s.send(ctx, http.MethodPost, path, body, session)
 	if err != nil {
 		return err
 	}
@@ -169,7 +174,7 @@ func (s *Reprise) Post(ctx context.Context, path string, body, into any) error {
 }
 
 // send makes a request and returns its answer when the status is 200.
-func (s *Reprise) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
+func (s *Reprise) send(ctx context.Context, method, path string, body any, session string) (*http.Response, error) {
 	var in io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -181,6 +186,9 @@ func (s *Reprise) send(ctx context.Context, method, path string, body any) (*htt
 	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, in)
 	if err != nil {
 		return nil, fmt.Errorf("--url: %w", err)
+	}
+	if session != "" {
+		req.Header.Set("X-Session-Id", session)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if s.Key != "" {

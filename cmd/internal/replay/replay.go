@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -23,6 +24,8 @@ type Run struct {
 	Out       string
 	Progress  func(text string)  // a line a turn; may be nil
 	Turned    func(*loop.Record) // a turn has ended; may be nil
+
+	responses map[string]string // ids of answers now, by the recorded ones
 }
 
 // Answers are not the model's own choice now: they come with the requests, as somebody echoed them.
@@ -110,21 +113,66 @@ func (a *answer) text() string {
 // turn sends a request again.
 func (r *Run) turn(ctx context.Context, number int, x *Request) (*loop.Record, error) {
 	body, err := x.Again(r.Server.Model.ID, r.NoReuse)
+	if err == nil {
+		err = r.goOn(x, body)
+	}
 	if err != nil {
 		return nil, err
 	}
 	var a answer
-	if err := r.Server.Post(ctx, x.Path, body, &a); err != nil {
+	if err := r.Server.PostAs(ctx, x.Path, named(x), body, &a); err != nil {
 		return nil, err
 	}
 	said := a.Usage.Reprise
 	if said == nil || said.Row == nil || said.IDs == nil {
 		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", r.Server)
 	}
+	if x.Path == responses {
+		if r.responses == nil {
+			r.responses = map[string]string{}
+		}
+		r.responses[responseID(x.TurnID)] = responseID(said.Row.TurnID)
+	}
 	return &loop.Record{
 		Turn: number, Conversation: said.Row.SessionID, Characters: 4 * said.Row.PromptTokensEst.Or(0), Answer: a.text(), Row: *said.Row,
 		Prompt: said.IDs.Prompt, Generated: said.IDs.Generated, Computed: said.IDs.Computed, Static: said.IDs.Static,
 	}, nil
+}
+
+const (
+	responses = "/v1/responses"
+	previous  = "previous_response_id"
+)
+
+// responseID is the id that the Responses API gives a turn's answer.
+func responseID(turn string) string { return "resp_" + strings.TrimPrefix(turn, "turn_") }
+
+// goOn has a request that continues a recorded answer continue the one that stands for it now.
+func (r *Run) goOn(x *Request, body map[string]json.RawMessage) error {
+	raw, ok := body[previous]
+	if x.Path != responses || !ok || string(raw) == "null" {
+		return nil
+	}
+	var then string
+	if err := json.Unmarshal(raw, &then); err != nil {
+		return fmt.Errorf("line %d: %s is no text (%.40s)", x.Line, previous, raw)
+	}
+	now, ok := r.responses[then]
+	if !ok {
+		return fmt.Errorf("line %d continues the answer %.80q, which is not in the recording: leave that line out", x.Line, then)
+	}
+	raw, err := json.Marshal(now)
+	body[previous] = raw
+	return err
+}
+
+// named is the session's name where the client gave it one, perhaps by a header, which a recording does not keep; else its prompts say
+// what it continues.
+func named(x *Request) string {
+	if strings.HasPrefix(x.Row.SessionID, "session_") {
+		return ""
+	}
+	return x.Row.SessionID
 }
 
 // comparison is how the turns compare with the recorded ones.

@@ -108,6 +108,9 @@ func (s *Served) Write(session, dir string) (*loop.Summary, error) {
 			turns = append(turns, r)
 		}
 	}
+	if len(turns) == 0 {
+		return nil, fmt.Errorf("--session %s has no turns of its own in %s, only audits or warm-ups", session, s.Path)
+	}
 	slices.SortStableFunc(turns, func(a, b ledger.Row) int { return a.Time.Compare(b.Time) })
 	records := make([]loop.Record, len(turns))
 	for i, r := range turns {

@@ -181,7 +181,7 @@ def main():
                     run.folder.mkdir(parents=True, exist_ok=True)
                     try:
                         run.drive(run.folder)
-                    except servers.NotReady as e:
+                    except (servers.NotReady, OSError, IndexError) as e:  # it did not come up, or died in its run
                         print(f"{name} {layout}: DOES NOT HOLD: {e}", flush=True)
                         missing.append(name)
                         continue
@@ -192,7 +192,8 @@ def main():
                 runs.append(run)
                 print(run.line(), flush=True)
                 written(runs, out, a.note)
-    reported(runs, out)
+    if runs:
+        reported(runs, out)
     return bool(missing) or any(run.problems for run in runs)
 
 
