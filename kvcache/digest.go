@@ -11,7 +11,7 @@ type Digest [sha256.Size]byte
 
 // digest names the state at the end of b.
 func (c *Cache) digest(b *block) Digest {
-	return c.digestOf(b.tree().Fingerprint, b.calls, b.path(), map[*provenance]Digest{})
+	return c.digestOf(b.tree().Fingerprint, b.calls, b.node.path(), map[*provenance]Digest{})
 }
 
 // spell writes atoms so that they mean the same in every process.

@@ -131,7 +131,7 @@ func (t *Trace) Links(step, newest int) (Spelling, []Link) {
 	c := t.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	path := t.tip.path()
+	path := t.tip.node.path()
 	k := linker{cache: c, tip: t.tip, path: path, spelling: c.alphabet.spelling(path), seen: map[*provenance]Digest{}}
 	var out []Link
 	if t.tip.tree().RowBytes > 0 {
@@ -165,8 +165,6 @@ func (t *Trace) kept(newest int) []int {
 	}
 	return out
 }
-
-func (b *block) path() []atom { return b.node.path()[:b.end()] }
 
 // linker makes links of one path.
 type linker struct {

@@ -28,7 +28,8 @@ func (t *turn) fits() error {
 func (t *turn) roomy() bool {
 	m := t.engine.memory
 	room, _ := m.room()
-	return m.alone(len(t.prompt.IDs), t.expected()) <= room+t.engine.cache.Idle()
+	short := m.alone(len(t.prompt.IDs), t.expected()) - room
+	return short <= 0 || short <= t.engine.cache.Idle() // which looks at everything that is kept
 }
 
 // verdict is what comes of a plan.

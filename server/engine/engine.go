@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -183,6 +184,14 @@ func hostname() string {
 
 // NewTurnID makes an id for Request.TurnID, for adapters that must name the row before it exists.
 func NewTurnID() string { return newID("turn_") }
+
+const sessionPrefix = "session_"
+
+// newSession names a session that no client named.
+func newSession() string { return newID(sessionPrefix) }
+
+// Unnamed says whether a session's name is one of this program's: its client gave it none.
+func Unnamed(session string) bool { return strings.HasPrefix(session, sessionPrefix) }
 
 // newID is a random id with a prefix: sortable by nothing, unique enough for a log.
 func newID(prefix string) string {

@@ -333,13 +333,14 @@ func (l *lower) distrust(ctx context.Context, paths []kvcache.Spelling) {
 	if l == nil {
 		return
 	}
-	for range 2 {
+	forget := func() {
 		for _, path := range paths {
 			l.tiers.Forget(ctx, l.model, path)
 		}
-		if l.engine.Flush(ctx) != nil { // the process ends
-			return
-		}
+	}
+	forget()
+	if l.engine.Flush(ctx) == nil { // otherwise the process ends
+		forget()
 	}
 }
 

@@ -21,7 +21,7 @@ func (t *turn) finish(err error) (*Result, error) {
 	t.speeds()
 	t.memory(peak, peakErr)
 	if t.row.SessionID == "" {
-		t.row.SessionID = newID("session_") // refused or failed before a plan was made
+		t.row.SessionID = newSession() // refused or failed before a plan was made
 	}
 	t.result.Row = t.engine.ledger.Record(t.row)
 	t.result.Finish, _ = t.row.FinishReason.Get()

@@ -238,7 +238,7 @@ func (t *turn) wish() kvcache.Request {
 		wants = append(slices.Clone(wants), len(p.IDs)-1)
 	}
 	return kvcache.Request{
-		Model: t.model.Fingerprint, Turn: t.row.TurnID, Session: t.req.Session, NewSession: newID("session_"), Purpose: string(t.req.Purpose),
+		Model: t.model.Fingerprint, Turn: t.row.TurnID, Session: t.req.Session, NewSession: newSession(), Purpose: string(t.req.Purpose),
 		Prompt: kvcache.Prompt{Sequence: kvcache.Sequence{IDs: p.IDs}, Static: p.StaticEnd, FirstUser: p.FirstUserEnd, Wants: wants},
 		Side:   t.side,
 		Expect: t.expected(), NoReuse: t.req.NoReuse || t.engine.opts.NoReuse,

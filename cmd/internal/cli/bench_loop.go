@@ -84,7 +84,7 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	if err := f.Check(); err != nil {
 		return &usageError{err}
 	}
-	if err := f.checkL2(); err != nil {
+	if err := f.lowerTiers.check(); err != nil {
 		return err
 	}
 	if f.Session == loop.PD && f.NoReuse {

@@ -58,7 +58,7 @@ func (f *replayFlags) run(c *cobra.Command, path string) error {
 		name := filepath.Base(path)
 		f.out = filepath.Join("runs", "replay", strings.TrimSuffix(name, filepath.Ext(name)))
 	}
-	if err := f.checkL2(); err != nil {
+	if err := f.lowerTiers.check(); err != nil {
 		return err
 	}
 	recording, err := replay.Read(path)

@@ -83,7 +83,8 @@ func (f *lowerTiers) addTiers(cmd *cobra.Command) {
 	marked(cmd, inPlan, "l2", "cache-disk")
 }
 
-func (f *lowerTiers) checkL2() error {
+// check refuses what no engine could be given, before anything is loaded.
+func (f *lowerTiers) check() error {
 	if f.disk == "on" || f.disk == "off" { // words of serve's, whose folder has other state
 		return usagef("--cache-disk %s: name a folder that is empty or not there yet", f.disk)
 	}

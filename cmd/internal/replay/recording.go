@@ -98,8 +98,8 @@ func (r *Recording) take(n int, text []byte) error {
 
 // limits are the fields that bound an answer, by path; the first is written.
 var limits = map[string][]string{
-	"/v1/responses": {"max_output_tokens"},
-	"":              {"max_tokens", "max_completion_tokens"},
+	responsesPath: {"max_output_tokens"},
+	"":            {"max_tokens", "max_completion_tokens"},
 }
 
 // Again is the request's body as it is sent again: to this model, unstreamed, for one answer of as many tokens as it had, and with row and

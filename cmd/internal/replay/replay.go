@@ -12,7 +12,9 @@ import (
 
 	"reprise/cmd/internal/loop"
 	"reprise/kvcache/ledger"
+	"reprise/server/api/responses"
 	"reprise/server/api/wire"
+	"reprise/server/engine"
 )
 
 // Run sends a recording to a server and writes down what its turns reuse.
@@ -127,11 +129,11 @@ func (r *Run) turn(ctx context.Context, number int, x *Request) (*loop.Record, e
 	if said == nil || said.Row == nil || said.IDs == nil {
 		return nil, fmt.Errorf("%s sent neither row nor ids of the turn: it is older than this program", r.Server)
 	}
-	if x.Path == responses {
+	if x.Path == responsesPath {
 		if r.responses == nil {
 			r.responses = map[string]string{}
 		}
-		r.responses[responseID(x.TurnID)] = responseID(said.Row.TurnID)
+		r.responses[responses.AnswerID(x.TurnID)] = responses.AnswerID(said.Row.TurnID)
 	}
 	return &loop.Record{
 		Turn: number, Conversation: said.Row.SessionID, Characters: 4 * said.Row.PromptTokensEst.Or(0), Answer: a.text(), Row: *said.Row,
@@ -140,17 +142,14 @@ func (r *Run) turn(ctx context.Context, number int, x *Request) (*loop.Record, e
 }
 
 const (
-	responses = "/v1/responses"
-	previous  = "previous_response_id"
+	responsesPath = "/v1/responses"
+	previous      = "previous_response_id"
 )
-
-// responseID is the id that the Responses API gives a turn's answer.
-func responseID(turn string) string { return "resp_" + strings.TrimPrefix(turn, "turn_") }
 
 // goOn has a request that continues a recorded answer continue the one that stands for it now.
 func (r *Run) goOn(x *Request, body map[string]json.RawMessage) error {
 	raw, ok := body[previous]
-	if x.Path != responses || !ok || string(raw) == "null" {
+	if x.Path != responsesPath || !ok || string(raw) == "null" {
 		return nil
 	}
 	var then string
@@ -169,7 +168,7 @@ func (r *Run) goOn(x *Request, body map[string]json.RawMessage) error {
 // named is the session's name where the client gave it one, perhaps by a header, which a recording does not keep; else its prompts say
 // what it continues.
 func named(x *Request) string {
-	if strings.HasPrefix(x.Row.SessionID, "session_") {
+	if engine.Unnamed(x.Row.SessionID) {
 		return ""
 	}
 	return x.Row.SessionID

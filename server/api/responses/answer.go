@@ -45,7 +45,10 @@ type head struct {
 	echo        echo
 }
 
-func (h *head) id() string { return "resp_" + h.turn }
+func (h *head) id() string { return AnswerID(h.turn) }
+
+// AnswerID is the id that a turn's answer has, for who knows the turn's.
+func AnswerID(turn string) string { return "resp_" + strings.TrimPrefix(turn, "turn_") }
 
 // item is the id of the answer's i-th item.
 func (h *head) item(prefix string, i int) string { return prefix + h.turn + strconv.Itoa(i) }
