@@ -3,6 +3,7 @@ package kvcache
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 )
 
 // Digest names a state by what it stands for and how it came about: the model, ids and media, and the forward calls.
@@ -14,18 +15,29 @@ func (c *Cache) digest(b *block) Digest {
 	return c.digestOf(b.tree().Fingerprint, b.calls, b.node.path(), map[*provenance]Digest{})
 }
 
-// spell writes atoms so that they mean the same in every process.
-func (a *alphabet) spell(buf []byte, x []atom) []byte {
-	for _, v := range x {
-		if v >= 0 {
-			buf = binary.LittleEndian.AppendUint32(buf, uint32(v))
-			continue
+// digestOf chains the calls, oldest first, each over the ids that it fed. seen remembers what was chained already.
+func (c *Cache) digestOf(fingerprint string, calls *provenance, path []atom, seen map[*provenance]Digest) Digest {
+	var list []*provenance
+	d := Digest(sha256.Sum256([]byte(fingerprint)))
+	for p := calls; p != nil; p = p.prev {
+		if known, ok := seen[p]; ok {
+			d = known
+			break
 		}
-		m := a.media[-1-v]
-		buf = binary.LittleEndian.AppendUint32(buf, 1<<31|uint32(m.id))
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(m.width))
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(m.identity)))
-		buf = append(buf, m.identity...)
+		list = append(list, p)
 	}
-	return buf
+	for _, p := range slices.Backward(list) {
+		buf := append([]byte(nil), d[:]...)
+		for _, n := range []int{p.start, p.width, p.count, p.batch, len(p.beyond)} {
+			buf = binary.LittleEndian.AppendUint64(buf, uint64(n))
+		}
+		buf = c.alphabet.spell(buf, path[p.start:p.end()])
+		buf = c.alphabet.spell(buf, p.beyond)
+		d = sha256.Sum256(buf)
+		seen[p] = d
+	}
+	return d
 }
+
+// RootDigest is the digest of a state that has seen nothing.
+func RootDigest(fingerprint string) Digest { return sha256.Sum256([]byte(fingerprint)) }

@@ -22,6 +22,10 @@
 // The index is in memory, made of the files' headers at the start; a folder that changed is listed again before a lookup, which
 // finds what other processes wrote and deleted.
 //
+// The folder is Disk: disk.go opens it, index and scan know what is there, load, put and statics read and write it, evict and wear
+// keep its limits, verify reads it for people. The shared store is Remote: remote, store, notes, reach, with breaker and zstd.
+// What both are asked for stands in block, format, find and tiers.
+//
 // # Invariants
 //
 //   - Bytes read back are untrusted: magic, version, lengths, the header's checksum, a checksum a part, slot, ids and the chain
