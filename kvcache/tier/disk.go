@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"reprise/kvcache"
 )
 
 // DiskOptions are the limits of a folder.
@@ -31,12 +29,13 @@ type Disk struct {
 	mu     sync.Mutex
 	files  map[string]*file // by path below the folder
 	slots  map[Slot][]*file
-	rows   map[kvcache.Digest]int // files of rows that lead to a digest
+	rows   map[place]int // files of rows that lead there
 	bytes  int64
 	seen   map[string]time.Time // models' folders, as they were listed
 	wear   wear
 	off    time.Time // writes are off until then
 	warned bool
+	narrow bool // a block was larger than the limit, and that was said
 	stats  DiskStats
 
 	read func(path string) ([]byte, error) // os.ReadFile; tests make it slow
@@ -54,7 +53,7 @@ type DiskStats struct {
 	Loads        int64   `json:"loaded_blocks"`
 	Evicted      int64   `json:"evicted_blocks"`
 	Bad          int64   `json:"bad_blocks"`
-	Skipped      int64   `json:"skipped_blocks"` // not stored: over the daily budget
+	Skipped      int64   `json:"skipped_blocks"` // not stored: over the daily budget, or larger than the limit
 	Failed       int64   `json:"failures"`       // the disk refused
 	WriteBytes   int64   `json:"write_bytes"`
 	ReadBytes    int64   `json:"read_bytes"`
@@ -77,7 +76,7 @@ func OpenDisk(o DiskOptions) *Disk {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Disk{opts: o, files: map[string]*file{}, slots: map[Slot][]*file{}, rows: map[kvcache.Digest]int{}, seen: map[string]time.Time{}, read: os.ReadFile}
+	d := &Disk{opts: o, files: map[string]*file{}, slots: map[Slot][]*file{}, rows: map[place]int{}, seen: map[string]time.Time{}, read: os.ReadFile}
 	start := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,6 +84,9 @@ func OpenDisk(o DiskOptions) *Disk {
 		d.fail(err)
 	}
 	d.refresh(true)
+	if err := d.evict(o.Limit); err != nil { // the limit may be a smaller one than the last time
+		d.fail(err)
+	}
 	d.stats.OpenMs = ms(time.Since(start))
 	return d
 }

@@ -2,62 +2,83 @@ package tier
 
 import (
 	"cmp"
-	"slices"
+	"container/heap"
 	"time"
-
-	"reprise/kvcache"
 )
 
-// evict removes blocks until no more than so many bytes are left, and a little more, so that not every Put evicts.
-func (d *Disk) evict(limit int64) {
+// evict removes blocks until no more than so many bytes are left, and a little more, so that not every Put evicts. A folder that
+// lets nothing be removed is an error, and what is there stays known.
+func (d *Disk) evict(limit int64) error {
 	if d.bytes <= limit {
-		return
+		return nil
 	}
 	target := limit - d.opts.Limit/50
-	for d.bytes > target {
-		leaves := d.leaves()
-		if len(leaves) == 0 {
-			return
+	for l := d.leaves(); d.bytes > target && l.Len() > 0; {
+		f := l.next()
+		if err := d.delete(f.path); err != nil {
+			return err
 		}
-		for _, f := range leaves {
-			if d.bytes <= target {
-				return
-			}
-			d.remove(f.path)
-			d.stats.Evicted++
+		d.stats.Evicted++
+		l.without(f)
+	}
+	return nil
+}
+
+// leaves are the blocks that nothing hangs on, as a heap: the least worth a byte first.
+type leaves struct {
+	disk    *Disk
+	now     time.Time
+	hanging map[place]int
+	rows    map[place]*file
+	heap    []leaf
+}
+
+type leaf struct {
+	*file
+	worth float64
+}
+
+func (d *Disk) leaves() *leaves {
+	l := &leaves{disk: d, now: time.Now(), hanging: map[place]int{}, rows: map[place]*file{}}
+	for _, f := range d.files {
+		l.hanging[f.behind()]++
+		if !f.Kept {
+			l.rows[f.end()] = f
 		}
+	}
+	for _, f := range d.files {
+		if f.Kept || l.hanging[f.end()] == 0 {
+			l.heap = append(l.heap, leaf{f, l.worth(f)})
+		}
+	}
+	heap.Init(l)
+	return l
+}
+
+// next takes the block out that is worth least.
+func (l *leaves) next() *file { return heap.Pop(l).(leaf).file }
+
+// without takes note that a leaf is gone: what it hung on may be one now, and worth less than the other leaves.
+func (l *leaves) without(f *file) {
+	l.hanging[f.behind()]--
+	if up := l.rows[f.behind()]; up != nil && l.hanging[f.behind()] == 0 {
+		heap.Push(l, leaf{up, l.worth(up)})
 	}
 }
 
-// leaves are the blocks that nothing hangs on, the least worth a byte first.
-func (d *Disk) leaves() []*file {
-	hanging := map[kvcache.Digest]int{}
-	rows := map[kvcache.Digest]*file{}
-	for _, f := range d.files {
-		hanging[f.Parent]++
-		if !f.Kept {
-			rows[f.Digest] = f
-		}
-	}
-	type leaf struct {
-		*file
-		worth float64
-	}
-	var out []leaf
-	now := time.Now()
-	for _, f := range d.files {
-		if f.Kept || hanging[f.Digest] == 0 {
-			out = append(out, leaf{f, d.worth(f, rows, now)})
-		}
-	}
-	slices.SortFunc(out, func(x, y leaf) int {
-		return cmp.Or(cmp.Compare(x.worth, y.worth), cmp.Compare(x.path, y.path))
-	})
-	files := make([]*file, len(out))
-	for i, l := range out {
-		files[i] = l.file
-	}
-	return files
+func (l *leaves) Len() int      { return len(l.heap) }
+func (l *leaves) Swap(i, k int) { l.heap[i], l.heap[k] = l.heap[k], l.heap[i] }
+func (l *leaves) Push(x any)    { l.heap = append(l.heap, x.(leaf)) }
+
+func (l *leaves) Pop() any {
+	last := l.heap[len(l.heap)-1]
+	l.heap = l.heap[:len(l.heap)-1]
+	return last
+}
+
+func (l *leaves) Less(i, k int) bool {
+	x, y := l.heap[i], l.heap[k]
+	return cmp.Or(cmp.Compare(x.worth, y.worth), cmp.Compare(x.path, y.path)) < 0
 }
 
 const (
@@ -66,24 +87,25 @@ const (
 )
 
 // worth is the tokens a byte that a block spares, less the longer it was not used.
-func (d *Disk) worth(f *file, rows map[kvcache.Digest]*file, now time.Time) float64 {
+func (l *leaves) worth(f *file) float64 {
 	spared := float64(Step)
 	if f.Kept {
-		spared = float64(f.To - d.before(f, rows))
+		spared = float64(f.To - l.before(f))
 	}
 	if f.Static {
 		spared *= staticWorth
 	}
-	return spared / float64(f.size) / (1e-6 + now.Sub(f.used).Seconds())
+	age := max(0, l.now.Sub(f.used)) // a clock that was set back leaves files of the future
+	return spared / float64(f.size) / (1e-6 + age.Seconds())
 }
 
 // before is the last offset of f's chain before its own that can be restored.
-func (d *Disk) before(f *file, rows map[kvcache.Digest]*file) int {
+func (l *leaves) before(f *file) int {
 	parent := f.Parent
 	slot := f.Slot
 	for range longWalk {
 		best := 0
-		for _, x := range d.slots[slot] {
+		for _, x := range l.disk.slots[slot] {
 			if x.Kept && x.To < f.To && x.Parent == parent {
 				best = max(best, x.To)
 			}
@@ -91,7 +113,7 @@ func (d *Disk) before(f *file, rows map[kvcache.Digest]*file) int {
 		if best > 0 {
 			return best
 		}
-		up := rows[parent]
+		up := l.rows[place{f.Model, parent}]
 		if up == nil {
 			return 0
 		}

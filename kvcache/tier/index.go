@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"reprise/kvcache"
 )
 
 // file is what the index knows of a block.
@@ -19,18 +21,30 @@ type file struct {
 	used time.Time
 }
 
+// place is a state of a model's: other producers' states of the same calls have the same digest, and are another model's.
+type place struct {
+	model  string
+	digest kvcache.Digest
+}
+
+func (h *Header) end() place    { return place{h.Model, h.Digest} }
+func (h *Header) behind() place { return place{h.Model, h.Parent} }
+
 const (
 	blockSuffix = ".blk"
 	tempPrefix  = ".tmp-"
+
+	folderName   = 8  // bytes of a model's hash that name its folder
+	digestInName = 16 // bytes of a block's digest that name its file
 )
 
 func folderOf(model string) string {
 	h := sha256.Sum256([]byte(model))
-	return hex.EncodeToString(h[:8])
+	return hex.EncodeToString(h[:folderName])
 }
 
 func (h *Header) name() string {
-	return h.Slot.String() + "-" + hex.EncodeToString(h.Digest[:16])
+	return h.Slot.String() + "-" + hex.EncodeToString(h.Digest[:digestInName])
 }
 
 func (h *Header) path() string { return filepath.Join(folderOf(h.Model), h.name()+blockSuffix) }
@@ -73,9 +87,12 @@ func (d *Disk) touch(f *file) {
 func (d *Disk) learn(f *file) {
 	d.forget(f.path)
 	d.files[f.path] = f
+	if folder := filepath.Dir(f.path); d.seen[folder].IsZero() {
+		d.seen[folder] = time.Time{} // it is there, and not listed yet
+	}
 	d.slots[f.Slot] = append(d.slots[f.Slot], f)
 	if !f.Kept {
-		d.rows[f.Digest]++
+		d.rows[f.end()]++
 	}
 	d.bytes += f.size
 }
@@ -88,8 +105,8 @@ func (d *Disk) forget(path string) {
 	}
 	delete(d.files, path)
 	if !f.Kept {
-		if d.rows[f.Digest]--; d.rows[f.Digest] == 0 {
-			delete(d.rows, f.Digest)
+		if d.rows[f.end()]--; d.rows[f.end()] == 0 {
+			delete(d.rows, f.end())
 		}
 	}
 	d.bytes -= f.size
@@ -105,12 +122,22 @@ func (d *Disk) forget(path string) {
 	}
 }
 
-// remove deletes a file.
+// remove deletes a file that nobody should read.
 func (d *Disk) remove(path string) {
-	d.forget(path)
-	if err := os.Remove(filepath.Join(d.opts.Dir, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.delete(path); err != nil {
+		d.forget(path)
 		d.opts.Log.Warn("a block of the disk cache cannot be removed", "file", path, "err", err)
 	}
+}
+
+// delete deletes a file. One that cannot be deleted stays in the index.
+func (d *Disk) delete(path string) error {
+	err := os.Remove(filepath.Join(d.opts.Dir, path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	d.forget(path)
+	return nil
 }
 
 // Drop removes these blocks: an audit found what they hold wrong.
@@ -146,7 +173,7 @@ func walk(dir string, f func(path string, entry fs.DirEntry)) error {
 		return err
 	}
 	for _, m := range models {
-		if !m.IsDir() {
+		if !isModel(m) {
 			continue
 		}
 		files, err := os.ReadDir(filepath.Join(dir, m.Name()))
@@ -154,7 +181,7 @@ func walk(dir string, f func(path string, entry fs.DirEntry)) error {
 			return err
 		}
 		for _, e := range files {
-			if name := e.Name(); strings.HasSuffix(name, blockSuffix) || strings.HasPrefix(name, tempPrefix) {
+			if name := e.Name(); isBlock(name) || strings.HasPrefix(name, tempPrefix) {
 				f(filepath.Join(m.Name(), name), e)
 			}
 		}

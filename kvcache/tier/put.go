@@ -15,6 +15,8 @@ var (
 	ErrOff   = errors.New("the disk took no block lately")
 	// ErrOrphan: the block that it hangs on is not there, so nobody could use it.
 	ErrOrphan = errors.New("the block before is not there")
+	// ErrLarge: all blocks together may not be as large as this one.
+	ErrLarge = errors.New("the block is larger than the disk cache may be")
 )
 
 // Put stores a block, if it is not there and the limits allow it, and says how many bytes it wrote.
@@ -57,8 +59,18 @@ func (d *Disk) admit(h *Header, size int64) error {
 	case d.wear.today(d.opts.Dir)+size > d.opts.Daily:
 		d.stats.Skipped++
 		return ErrDaily
+	case size > d.opts.Limit: // nothing is evicted for it
+		d.stats.Skipped++
+		if !d.narrow {
+			d.narrow = true
+			d.opts.Log.Warn("the disk cache is smaller than one of its blocks, which is not stored: give it a larger --cache-disk-limit", "dir", d.opts.Dir, "limit", d.opts.Limit, "block", size)
+		}
+		return ErrLarge
 	}
-	d.evict(d.opts.Limit - size)
+	if err := d.evict(d.opts.Limit - size); err != nil {
+		d.fail(err)
+		return err
+	}
 	switch {
 	case d.bytes+size > d.opts.Limit:
 		return fmt.Errorf("%d bytes do not fit into %d", size, d.opts.Limit)
@@ -70,7 +82,7 @@ func (d *Disk) admit(h *Header, size int64) error {
 
 // hasRows says whether the rows that a block hangs on are there.
 func (d *Disk) hasRows(h *Header) bool {
-	return d.rows[h.Parent] > 0
+	return d.rows[h.behind()] > 0
 }
 
 // write puts a file in place whole. See the package's comment for why there is no fsync.

@@ -1,6 +1,7 @@
 package tier
 
 import (
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,16 +17,19 @@ import (
 // removes what broken writes left behind.
 func (d *Disk) refresh(start bool) {
 	models, err := os.ReadDir(d.opts.Dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
+	d.vanished(models)
 	var fresh []string
 	for _, m := range models {
 		info, err := m.Info()
-		if err != nil || !m.IsDir() || info.ModTime().Equal(d.seen[m.Name()]) {
+		if err != nil || !isModel(m) || info.ModTime().Equal(d.seen[m.Name()]) {
 			continue
 		}
-		d.seen[m.Name()] = info.ModTime()
+		if d.seen[m.Name()] = info.ModTime(); time.Since(info.ModTime()).Abs() < clockTick {
+			d.seen[m.Name()] = time.Time{} // another change in the same tick of the file system's clock would not show
+		}
 		files, err := os.ReadDir(filepath.Join(d.opts.Dir, m.Name()))
 		if err != nil {
 			continue
@@ -34,7 +38,7 @@ func (d *Disk) refresh(start bool) {
 		for _, f := range files {
 			path := filepath.Join(m.Name(), f.Name())
 			switch {
-			case strings.HasSuffix(path, blockSuffix):
+			case isBlock(f.Name()):
 				if there[path] = true; d.files[path] == nil {
 					fresh = append(fresh, path)
 				}
@@ -49,6 +53,43 @@ func (d *Disk) refresh(start bool) {
 		}
 	}
 	d.scan(fresh)
+}
+
+// clockTick is more than what the time of a folder's last change is rounded to.
+const clockTick = 100 * time.Millisecond
+
+// vanished forgets the blocks of models whose folder somebody deleted: what is listed is not written again.
+func (d *Disk) vanished(models []fs.DirEntry) {
+	there := make(map[string]bool, len(models))
+	for _, m := range models {
+		there[m.Name()] = true
+	}
+	for name := range d.seen {
+		if there[name] {
+			continue
+		}
+		delete(d.seen, name)
+		for path := range d.files {
+			if filepath.Dir(path) == name {
+				d.forget(path)
+			}
+		}
+	}
+}
+
+// isModel says whether an entry of the folder is a model's, by its name: what else lies there is somebody else's.
+func isModel(e fs.DirEntry) bool { return e.IsDir() && isHex(e.Name(), folderName) }
+
+// isBlock says whether a file of a model's folder has the name of a block.
+func isBlock(name string) bool {
+	name, suffixed := strings.CutSuffix(name, blockSuffix)
+	slot, digest, _ := strings.Cut(name, "-")
+	return suffixed && isHex(slot, len(Slot{})) && isHex(digest, digestInName)
+}
+
+func isHex(s string, bytes int) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == bytes
 }
 
 // readers is how many headers are read at once.

@@ -31,6 +31,9 @@ func (w *wear) today(dir string) int64 {
 		return w.amount
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() < w.read { // somebody deleted it, and it was begun anew
+		w.read = 0
+	}
 	if _, err := f.Seek(w.read, io.SeekStart); err != nil {
 		return w.amount
 	}
@@ -56,6 +59,7 @@ func (w *wear) add(dir string, bytes int64) {
 	if other := f.Close(); err != nil || other != nil {
 		w.amount += bytes
 	}
+	w.today(dir) // before anybody deletes the file
 }
 
 // clean removes the files of other days.
