@@ -61,7 +61,7 @@ func (b *Bench) Run(ctx context.Context, v Variant) (_ *loop.Summary, err error)
 		return nil, fmt.Errorf("%w; it said:\n%s", err, &log)
 	}
 	records, err := b.drive(ctx, s, v, filepath.Join(dir, "home"), trace)
-	if err = errors.Join(err, s.Close()); err != nil {
+	if err = errors.Join(err, s.Stop()); err != nil {
 		return nil, fmt.Errorf("%s: %w", v.Name, err)
 	}
 	o := loop.Observed{

@@ -1,84 +1,26 @@
 package agents
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"regexp"
-	"syscall"
-	"time"
 
+	"reprise/cmd/internal/process"
 	"reprise/kvcache/ledger"
 )
 
 // Server is a running `reprise serve`.
-type Server struct {
-	URL  string
-	cmd  *exec.Cmd
-	done chan error
-}
-
-// The server's own limits: of its load, and of its ending.
-const (
-	loading = 2 * time.Minute
-	ending  = 20 * time.Second
-)
-
-var readyLine = regexp.MustCompile(`^ready: (http://\S+) serves `)
+type Server struct{ *process.Server }
 
 // Serve starts binary with the flags and home (REPRISE_HOME), and waits until it is ready. Its log goes to log.
 func Serve(ctx context.Context, binary, home string, log io.Writer, flags ...string) (*Server, error) {
-	cmd := exec.Command(binary, append([]string{"serve", "--addr", "127.0.0.1:0"}, flags...)...)
-	cmd.Env = append(os.Environ(), "REPRISE_HOME="+home)
-	cmd.Stderr = log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.StdoutPipe()
+	s, err := process.Reprise{Name: "the server", Binary: binary, Home: home, Log: log, Flags: flags}.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &Server{cmd: cmd, done: make(chan error, 1)}
-	ready := make(chan string, 1)
-	go func() {
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-				ready <- m[1]
-			}
-		}
-		s.done <- cmd.Wait()
-	}()
-	limit := time.After(loading)
-	select {
-	case s.URL = <-ready:
-		return s, nil
-	case err := <-s.done:
-		return nil, errors.Join(errors.New("the server ended before it was ready"), err)
-	case <-limit:
-		err = fmt.Errorf("the server was not ready within %v", loading)
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	return nil, errors.Join(err, s.Close())
-}
-
-// Close ends the server as a user would, and harder when that takes too long.
-func (s *Server) Close() error {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case err := <-s.done:
-		return err
-	case <-time.After(ending):
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
-		return fmt.Errorf("the server did not end within %v and was killed: %w", ending, <-s.done)
-	}
+	return &Server{s}, nil
 }
 
 // Rows are the ledger's, by turn.

@@ -103,7 +103,7 @@ func serve(t *testing.T, at *Installed, model string) *served {
 		t.Fatalf("%v; it said:\n%s", err, log)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Stop(); err != nil {
 			t.Errorf("the server's end: %v", err)
 		}
 		if text := log.String(); t.Failed() || strings.Contains(text, "level=ERROR") {

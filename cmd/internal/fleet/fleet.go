@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"reprise/cmd/internal/loop"
+	"reprise/cmd/internal/process"
 	"reprise/kvcache/ledger"
 	"reprise/server/engine"
 )
@@ -23,11 +23,13 @@ type Options struct {
 	Told    func(text string)
 }
 
+var errClosed = errors.New("the processes of the run are closed")
+
 // Fleet answers the turns of a run with processes of its own.
 type Fleet struct {
 	opts    Options
 	dir     string // L1, and the store's own folder
-	store   *process
+	store   *process.Process
 	storeAt string
 	servers []*server // by place: one, or two that share L2
 	closed  bool
@@ -37,7 +39,7 @@ var _ loop.Server = (*Fleet)(nil)
 
 // server is one place in the fleet: a process, and a client of it.
 type server struct {
-	*process
+	*process.Server
 	client *loop.Reprise
 }
 
@@ -73,30 +75,23 @@ func Open(ctx context.Context, o Options) (_ *Fleet, err error) {
 
 // start starts one server.
 func (f *Fleet) start(ctx context.Context, name string) (*server, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	args := append([]string{"serve", "--addr", "127.0.0.1:0", "--log-level", "error"}, f.opts.Flags...)
+	flags := append([]string{"--log-level", "error"}, f.opts.Flags...)
 	if f.opts.Session == loop.Restart {
-		args = append(args, "--cache-disk", filepath.Join(f.dir, "kv"))
+		flags = append(flags, "--cache-disk", filepath.Join(f.dir, "kv"))
 	}
 	if f.storeAt != "" {
-		args = append(args, "--l2", f.storeAt)
+		flags = append(flags, "--l2", f.storeAt)
 	}
-	p, err := run(ctx, name, exec.Command(program, args...), func(line string) bool { return strings.HasPrefix(line, "ready: ") })
+	p, err := process.Reprise{Name: name, Flags: flags}.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}
-	at := strings.Index(p.ready, "http")
-	url, _, _ := strings.Cut(p.ready[max(0, at):], " ")
-	client, err := loop.Dial(ctx, url, "")
+	client, err := loop.Dial(ctx, p.URL, "")
 	if err != nil {
-		p.stop()
-		return nil, err
+		return nil, errors.Join(err, p.Stop())
 	}
 	if f.opts.Told != nil {
-		f.opts.Told(fmt.Sprintf("%s (pid %d) is %s", name, p.cmd.Process.Pid, strings.TrimPrefix(p.ready, "ready: ")))
+		f.opts.Told(fmt.Sprintf("%s (pid %d) is %s", name, p.PID(), p.About))
 	}
 	return &server{p, client}, nil
 }
@@ -111,7 +106,7 @@ func (f *Fleet) Gap(ctx context.Context, ids []int32) (float64, error) {
 
 // String says what serves.
 func (f *Fleet) String() string {
-	_, what, _ := strings.Cut(f.servers[0].ready, " serves ")
+	_, what, _ := strings.Cut(f.servers[0].About, " serves ")
 	switch f.opts.Session {
 	case loop.Restart:
 		return "one process at a time, L1 on disk, serving " + what
@@ -142,7 +137,9 @@ func (f *Fleet) Turn(ctx context.Context, p *loop.Prompt, o *loop.Options) (*loo
 
 // replace ends the server and starts another one.
 func (f *Fleet) replace(ctx context.Context) error {
-	f.servers[0].stop()
+	if err := f.servers[0].Stop(); err != nil {
+		return fmt.Errorf("the server that is replaced: %w", err)
+	}
 	s, err := f.start(ctx, "the server")
 	if err != nil {
 		return err
@@ -179,8 +176,8 @@ func (f *Fleet) handOver(ctx context.Context, p *loop.Prompt, o *loop.Options) (
 // ask has the server answer, and says so when it is gone.
 func (s *server) ask(ctx context.Context, p *loop.Prompt, o *loop.Options, more map[string]any) (*loop.Answer, error) {
 	a, err := s.client.Ask(ctx, p, o, more)
-	if err != nil && ctx.Err() == nil && s.soonDead() {
-		return nil, errors.Join(s.death(), err)
+	if err != nil && ctx.Err() == nil {
+		return nil, errors.Join(s.Broken(), err)
 	}
 	return a, err
 }
@@ -189,9 +186,9 @@ func (s *server) ask(ctx context.Context, p *loop.Prompt, o *loop.Options, more 
 func (f *Fleet) Close() {
 	f.closed = true
 	for _, s := range f.servers {
-		s.stop()
+		_ = s.Stop() // the run is over
 	}
-	f.store.stop()
+	_ = f.store.Stop()
 	if f.dir != "" {
 		if err := os.RemoveAll(f.dir); err != nil && f.opts.Told != nil {
 			f.opts.Told("left behind: " + err.Error())

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reprise/cmd/internal/process"
 	"strings"
 )
 
@@ -50,9 +50,7 @@ func findStore(ctx context.Context) (string, error) {
 		if found, _ := filepath.Glob(filepath.Join(dir, built)); err == nil && len(found) > 0 {
 			return found[0], nil
 		}
-		var said tail
-		_, _ = said.Write(out)
-		return "", fmt.Errorf("%w (%s: %s)", ErrNoStore, filepath.Join(dir, script), said.last())
+		return "", fmt.Errorf("%w (%s: %s)", ErrNoStore, filepath.Join(dir, script), process.LastLine(out))
 	}
 	for _, name := range []string{"valkey-server", "redis-server"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -63,22 +61,21 @@ func findStore(ctx context.Context) (string, error) {
 }
 
 // startStore starts a store on a free port of the loopback. It keeps everything in memory.
-func startStore(ctx context.Context, dir string) (*process, string, error) {
+func startStore(ctx context.Context, dir string) (*process.Process, string, error) {
 	program, err := findStore(ctx)
 	if err != nil {
 		return nil, "", err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
-		return nil, "", err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
 		return nil, "", err
 	}
 	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--appendonly", "no", "--dir", dir)
-	p, err := run(ctx, "the shared store ("+filepath.Base(program)+")", cmd, func(line string) bool { return strings.Contains(line, "Ready to accept connections") })
+	p, err := process.Start("the shared store ("+filepath.Base(program)+")", cmd, func(line string) bool { return strings.Contains(line, "Ready to accept connections") })
 	if err != nil {
+		return nil, "", err
+	}
+	if _, err := p.Ready(ctx); err != nil {
 		return nil, "", err
 	}
 	return p, fmt.Sprintf("redis://127.0.0.1:%d/0?timeout=5s", port), nil

@@ -3,9 +3,7 @@ package sidebyside
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,10 +14,11 @@ import (
 	"time"
 
 	"reprise/cmd/internal/console"
+	"reprise/cmd/internal/process"
 )
 
 const (
-	ending    = 15 * time.Second     // from the request to end until a process is killed
+	ending    = 15 * time.Second     // from the request to end until a library's program is killed
 	loading   = 5 * time.Minute      // until a server that is not ready is given up
 	lookEvery = 2 * time.Millisecond // how often a server is asked whether it is ready
 	tailBytes = 2000                 // of a program's log that an error shows
@@ -48,20 +47,17 @@ func (c command) output(ctx context.Context) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// process is a server that runs.
-type process struct {
+// server is a server that runs.
+type server struct {
+	*process.Process
 	url     string
 	started time.Time
-	pid     int
-	end     context.CancelFunc
-	ended   chan struct{} // closed when it is gone
-	how     string        // after ended: how it went, "" when well
-	log     *os.File      // what it prints
+	log     *os.File // what it prints: a file, so that printing costs the server the same whoever reads it
 }
 
-// start starts a server on a free port of this machine.
-func (e *engine) start(ctx context.Context) (*process, error) {
-	port, err := freePort()
+// start starts a server on a free port of this machine. It runs until it is stopped.
+func (e *engine) start(ctx context.Context) (*server, error) {
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -69,38 +65,29 @@ func (e *engine) start(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, end := context.WithCancel(ctx)
-	cmd := e.server(port).prepare(ctx)
+	cmd := e.server(port).prepare(context.WithoutCancel(ctx))
 	cmd.Stdout, cmd.Stderr = log, log
-	p := &process{url: fmt.Sprintf("http://127.0.0.1:%d", port), started: time.Now(), end: end, ended: make(chan struct{}), log: log}
-	if err := cmd.Start(); err != nil {
-		end()
-		p.forget()
+	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", port), started: time.Now(), log: log}
+	if s.Process, err = process.Start("the server", cmd, nil); err != nil {
+		s.forget()
 		return nil, fmt.Errorf("%s: %w", e.name, err)
 	}
-	p.pid = cmd.Process.Pid
-	go func() {
-		if err := cmd.Wait(); err != nil {
-			p.how = err.Error()
-		}
-		close(p.ended)
-	}()
-	return p, nil
+	return s, nil
 }
 
 // ready waits for the first healthy answer and returns the time since the start.
-func (p *process) ready(ctx context.Context) (time.Duration, error) {
+func (s *server) ready(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, loading)
 	defer cancel()
 	for {
-		if healthy(ctx, p.url) {
-			return time.Since(p.started), nil
+		if healthy(ctx, s.url) {
+			return time.Since(s.started), nil
 		}
 		select {
-		case <-p.ended:
-			return 0, fmt.Errorf("the server ended before it was ready (%s): %s", p.how, p.tail())
+		case <-s.Ended():
+			return 0, fmt.Errorf("before it was ready %w: %s", s.Death(), s.tail())
 		case <-ctx.Done():
-			return 0, fmt.Errorf("the server was not ready after %v (%w): %s", time.Since(p.started).Round(time.Second), ctx.Err(), p.tail())
+			return 0, fmt.Errorf("the server was not ready after %v (%w): %s", time.Since(s.started).Round(time.Second), ctx.Err(), s.tail())
 		case <-time.After(lookEvery):
 		}
 	}
@@ -120,20 +107,19 @@ func healthy(ctx context.Context, url string) bool {
 }
 
 // stop ends the server and waits until it is gone.
-func (p *process) stop() {
-	p.end()
-	<-p.ended
-	p.forget()
+func (s *server) stop() {
+	_ = s.Stop() // its figures are taken
+	s.forget()
 }
 
-func (p *process) forget() {
-	_ = p.log.Close()
-	os.Remove(p.log.Name())
+func (s *server) forget() {
+	_ = s.log.Close()
+	os.Remove(s.log.Name())
 }
 
 // tail is the end of the server's log, on one line.
-func (p *process) tail() string {
-	b, err := os.ReadFile(p.log.Name())
+func (s *server) tail() string {
+	b, err := os.ReadFile(s.log.Name())
 	if err != nil {
 		return err.Error()
 	}
@@ -147,20 +133,6 @@ func tail(b []byte) string {
 	return console.OneLine(string(b))
 }
 
-// freePort is one that nobody listens on now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = l.Close() }()
-	a, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("the system gave no port")
-	}
-	return a.Port, nil
-}
-
 // memory of a process, bytes.
 type memory struct {
 	peak      float64 // resident, with the file pages that are mapped
@@ -168,8 +140,8 @@ type memory struct {
 }
 
 // memory reads /proc, which only Linux has; false elsewhere.
-func (p *process) memory() (memory, bool) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+func (s *server) memory() (memory, bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
 		return memory{}, false
 	}

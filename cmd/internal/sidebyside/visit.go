@@ -32,7 +32,7 @@ type visit struct {
 	report *Report
 	talk   *talk
 	tokens int // of the conversation
-	server *process
+	server *server
 	client *client
 	loaded float64 // the server's peak memory when it was ready
 	err    error
