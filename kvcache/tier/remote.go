@@ -26,6 +26,7 @@ type Remote struct {
 	mu       sync.Mutex
 	stats    RemoteStats
 	full     time.Time // no stores until then: the store holds as much as it may
+	toldFull bool
 	measured time.Time
 	waiting  int64 // bytes that wait to be stored
 	known    map[string]time.Time
@@ -201,6 +202,11 @@ func (r *Remote) guarded(ctx context.Context, limit time.Duration, f func(contex
 		r.breaker.succeeded()
 		return err
 	}
+	if errors.Is(err, errFull) || redis.HasErrorPrefix(err, "OOM ") { // it answers: what it has can be read
+		r.breaker.succeeded()
+		r.filled(err)
+		return err
+	}
 	if timedOut(err) {
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
@@ -227,11 +233,16 @@ func (r *Remote) list(ctx context.Context, slots []Slot) ([][]*Entry, error) {
 		for i, s := range slots {
 			cmds[i] = pipe.HGetAll(ctx, slotKey(s))
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if _, err := pipe.Exec(ctx); err != nil && !wrongKind(err) {
 			return err
 		}
 		var wrong error
 		for i, cmd := range cmds {
+			if err := r.checkSlot(ctx, slots[i], cmd.Err()); err != nil && !errors.As(err, new(*BadBlock)) {
+				return err
+			} else if err != nil {
+				wrong = err
+			}
 			for member, raw := range cmd.Val() {
 				h, err := decodeHeader([]byte(raw))
 				if err == nil && (h.Slot != slots[i] || h.member() != member) {
@@ -250,6 +261,21 @@ func (r *Remote) list(ctx context.Context, slots []Slot) ([][]*Entry, error) {
 		return wrong
 	})
 	return out, err
+}
+
+// wrongKind says that a key holds another kind of value than a command is for.
+func wrongKind(err error) bool { return redis.HasErrorPrefix(err, "WRONGTYPE") }
+
+// checkSlot takes the error of a command on a slot. A key of ours that holds another kind of value would be in the way for ever: it
+// is removed, as a damaged block is.
+func (r *Remote) checkSlot(ctx context.Context, s Slot, err error) error {
+	if !wrongKind(err) {
+		return err
+	}
+	err = bad("the remote store has another kind of value in %s", slotKey(s))
+	r.bad(err)
+	r.client.Unlink(ctx, slotKey(s))
+	return err
 }
 
 // note remembers that a block is there.
@@ -313,7 +339,7 @@ func (r *Remote) fetch(ctx context.Context, entries []*Entry) ([]*Block, error) 
 			cmds[i] = append(cmds[i], pipe.GetEx(ctx, e.partKey(k), r.opts.TTL))
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) && !wrongKind(err) {
 		return nil, err
 	}
 	var out []*Block
@@ -324,6 +350,9 @@ func (r *Remote) fetch(ctx context.Context, entries []*Entry) ([]*Block, error) 
 			switch {
 			case errors.Is(err, redis.Nil):
 				err = errGone
+			case wrongKind(err): // which a store writes over
+				err = bad("the remote store has another kind of value in %s", e.partKey(k))
+				r.bad(err)
 			case err == nil:
 				if data, err = e.Parts[k].check(data); err != nil {
 					r.bad(err)

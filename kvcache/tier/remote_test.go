@@ -188,8 +188,72 @@ func TestRemoteThatIsFull(t *testing.T) {
 	_, blocks := made(t, 2, 0)
 	r := remote(t, s.URL("limit=1KB&timeout=5s"))
 	share(t, r, blocks[:1]) // measures
-	if r.Put(blocks[1]) {
-		t.Error("a full store is written to")
+	if st := r.Stats(); st.Stores > 0 || st.Dropped != 1 || r.Put(blocks[1]) {
+		t.Errorf("a full store is written to: %+v", st)
+	}
+}
+
+// A store that refuses more than it may hold is no dead one: what it has is read, at once.
+func TestRemoteThatRefusesMore(t *testing.T) {
+	s := valkeytest.Start(t, "--maxmemory", "12mb", "--maxmemory-policy", "noeviction")
+	r := remote(t, s.URL("timeout=5s"))
+	ids, blocks := made(t, 2, 0)
+	share(t, r, blocks)
+	_, others := made(t, 60, 1000)
+	for i, b := range others {
+		noise := bytes.Repeat(b.Data[0], 100) // half a megabyte, which does not pack
+		for k := range noise {
+			noise[k] ^= byte(k * k >> 7)
+		}
+		others[i] = New(testModel, b.Slot, b.Link, "float32", noise, nil)
+		if !r.Put(others[i]) {
+			break
+		}
+		if err := r.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st := r.Stats(); st.Dropped == 0 || st.Failures > 0 || st.Off || r.Put(others[0]) {
+		t.Errorf("it never was full, or that is taken for a failure: %+v", st)
+	}
+	same(t, &Tiers{Remote: r}, ids, blocks)
+}
+
+// Keys of ours that hold another kind of value are damaged blocks, not a dead store, and are not in the way for ever.
+func TestRemoteWithOtherKinds(t *testing.T) {
+	s := valkeytest.Start(t)
+	r := remote(t, s.URL("timeout=5s"))
+	tiers := &Tiers{Remote: r}
+	ctx := t.Context()
+	ids, blocks := made(t, 2, 0)
+	for name, spoil := range map[string]func(){
+		"slot": func() { r.client.Set(ctx, slotKey(blocks[1].Slot), "not a hash", 0) },
+		"part": func() { r.client.Del(ctx, blocks[1].partKey(0)); r.client.HSet(ctx, blocks[1].partKey(0), "a", "b") },
+	} {
+		share(t, r, blocks)
+		spoil()
+		f := tiers.Find(ctx, query(ids), 0)
+		miss := f.Miss
+		if miss == "" {
+			_, _, err := tiers.Load(ctx, &f, 0)
+			miss = Reason(err)
+		}
+		if st := r.Stats(); miss != kvcache.MissBadBlock || st.Off || st.Failures > 0 {
+			t.Errorf("%s: %s, %+v", name, miss, st)
+		}
+		spoil()
+		fresh := remote(t, s.URL("timeout=5s")) // which knows nothing
+		if off := fresh.Learn(ctx, []*Header{&blocks[1].Header}); off {
+			t.Errorf("%s: left alone", name)
+		}
+		spoil()
+		if name == "slot" {
+			share(t, fresh, blocks)
+			same(t, &Tiers{Remote: fresh}, ids, blocks)
+		}
+		if err := r.Clear(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

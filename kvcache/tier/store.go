@@ -2,6 +2,8 @@ package tier
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -53,10 +55,13 @@ func (r *Remote) Learn(ctx context.Context, headers []*Header) (off bool) {
 		for i, h := range ask {
 			cmds[i] = pipe.HExists(ctx, slotKey(h.Slot), h.member())
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		if _, err := pipe.Exec(ctx); err != nil && !wrongKind(err) {
 			return err
 		}
 		for i, cmd := range cmds {
+			if err := r.checkSlot(ctx, ask[i].Slot, cmd.Err()); err != nil && !errors.As(err, new(*BadBlock)) {
+				return err
+			}
 			if cmd.Val() {
 				r.note(ask[i])
 			}
@@ -113,7 +118,8 @@ func (r *Remote) store(ctx context.Context, b *Block) error {
 		if err := r.measure(ctx); err != nil {
 			return err
 		}
-		if there, err := r.client.HExists(ctx, slotKey(b.Slot), b.member()).Result(); err != nil || there {
+		there, err := r.client.HExists(ctx, slotKey(b.Slot), b.member()).Result()
+		if err = r.checkSlot(ctx, b.Slot, err); err != nil && !errors.As(err, new(*BadBlock)) || there {
 			return err
 		}
 		pipe := r.client.Pipeline()
@@ -126,6 +132,7 @@ func (r *Remote) store(ctx context.Context, b *Block) error {
 			return err
 		}
 		r.mu.Lock()
+		r.toldFull = false
 		r.stats.Stores++
 		r.stats.WriteBytes += packed.Bytes()
 		r.mu.Unlock()
@@ -143,7 +150,21 @@ func (r *Remote) store(ctx context.Context, b *Block) error {
 // measureEvery is how often the store is asked for its memory.
 const measureEvery = 10 * time.Second
 
-// measure stops storing for a while when the store holds as much as it may: by our limit, or by its own.
+// errFull says that the store holds as much as it may.
+var errFull = errors.New("the remote cache is full")
+
+// filled stops storing for a while.
+func (r *Remote) filled(err error) {
+	r.mu.Lock()
+	first := !r.toldFull
+	r.full, r.toldFull = time.Now().Add(measureEvery), true
+	r.mu.Unlock()
+	if first {
+		r.opts.Log.Warn("the remote cache takes no blocks: it is read, and tried again every so often", "addr", r.stats.Addr, "err", err, "every", measureEvery)
+	}
+}
+
+// measure is errFull when the store holds as much as it may: by our limit, or by its own.
 func (r *Remote) measure(ctx context.Context) error {
 	if time.Since(r.measured) < measureEvery {
 		return nil
@@ -159,10 +180,7 @@ func (r *Remote) measure(ctx context.Context) error {
 	}
 	evicts := strings.Contains(info, "maxmemory_policy:") && !strings.Contains(info, "maxmemory_policy:noeviction") && r.opts.Limit == 0
 	if most > 0 && used > most && !evicts {
-		r.mu.Lock()
-		r.full = time.Now().Add(measureEvery)
-		r.mu.Unlock()
-		r.opts.Log.Info("the remote cache is full: nothing is stored there for now", "addr", r.stats.Addr, "used", used, "limit", most)
+		return fmt.Errorf("%w: it uses %d bytes of %d", errFull, used, most)
 	}
 	return nil
 }
