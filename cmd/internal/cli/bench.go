@@ -21,7 +21,7 @@ func newBench() *cobra.Command {
 		Short:   "Measures: an agent's loop, recorded requests, two runs side by side; speed at context frontiers, alone and beside other runners",
 		Example: "  reprise bench loop --profile local --turns 12\n  reprise bench compare runs/local/stable-resumed runs/local/moving-resumed\n  reprise bench speed --prompt 512,2048 --gen 128",
 	}
-	group(cmd, nil)
+	group(cmd)
 	cmd.AddCommand(newBenchLoop(), newBenchAgents(), newBenchSpeed(), newBenchPeers(), newBenchInit(), newBenchReplay(), newBenchCompare())
 	return cmd
 }

@@ -26,7 +26,7 @@ func newCache() *cobra.Command {
 		Short:   "Asks a running server what its cache holds, and why a turn did not reuse more",
 		Example: "  reprise cache stats\n  reprise cache why turn_0123456789abcdef",
 	}
-	group(cmd, nil)
+	group(cmd)
 	cmd.AddCommand(
 		ofCache("ls", "Lists the sessions with their turns and last hits, and what the cache holds", "reprise cache ls", "", (*cacheFlags).list),
 		ofCache("stats", "Says what all turns reused, recomputed and paid again, and what the cache holds", "reprise cache stats --json", "", (*cacheFlags).stats),

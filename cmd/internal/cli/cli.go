@@ -59,23 +59,21 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help-command"})
-	group(root, nil)
+	root.SetHelpCommand(newHelp())
+	group(root)
 	root.AddCommand(newRun(), newServe(), newBench(), newModels(), newCache(), newLogits(), newConnect(), newDoctor(), newVersion())
 	root.AddCommand(newPlan(), newReport(), newSelftest(), newGuide())
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(usage)
+	root.SetHelpFunc(help)
 	return root
 }
 
-// group makes a command that only holds others. later names the ones that come with another issue.
-func group(cmd *cobra.Command, later map[string]int) {
+// group makes a command that only holds others.
+func group(cmd *cobra.Command) {
 	cmd.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
-		}
-		if issue, ok := later[args[0]]; ok {
-			return fmt.Errorf("%s %s is not built yet: it comes with issue %d", c.CommandPath(), args[0], issue)
 		}
 		text := fmt.Sprintf("%s has no command %q", c.CommandPath(), args[0])
 		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
@@ -87,18 +85,8 @@ func group(cmd *cobra.Command, later map[string]int) {
 	cmd.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 
-// laterFlags are the contract's flags that this build does not have, with the issue that they come with.
-var laterFlags = map[string]int{
-	"profile": 5,
-}
-
-// flagError makes a usage error of what the flag parser says, or refuses a flag of a later issue by name.
+// flagError makes a usage error of what the flag parser says.
 func flagError(c *cobra.Command, err error) error {
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
-		if issue, ok := laterFlags[name]; ok {
-			return fmt.Errorf("%s --%s is not built yet: it comes with issue %d", c.CommandPath(), name, issue)
-		}
-	}
 	return usagef("%w (`%s --help` lists the flags)", err, c.CommandPath())
 }
 

@@ -26,7 +26,7 @@ type engineFlags struct {
 func (f *engineFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.device, "device", "auto", "`auto|cpu|gpu`: where to compute; auto is the GPU where there is one")
-	fs.StringVar(&f.act, "activations", "float", "`float|int8` on the CPU device: int8 rounds what enters a product with quantized weights, per 32 columns; faster, less exact")
+	fs.StringVar(&f.act, "activations", "float", "`float|int8`: on the CPU device, int8 rounds what enters a product with quantized weights, per 32 columns; faster, less exact")
 	fs.IntVar(&f.threads, "threads", 0, "threads of the CPU device; 0 is one for each physical core")
 	fs.IntVar(&f.context, "ctx", 0, "most tokens of prompt and answer together; 0 is what the model was trained for")
 	addKV(fs, &f.kv)
@@ -104,7 +104,7 @@ func quantized(kv state.Quantization) (state.Quantization, error) {
 
 // addKV adds the flags that quantized reads.
 func addKV(fs *pflag.FlagSet, kv *state.Quantization) {
-	fs.IntVar(&kv.Bits, "kv-bits", 16, "`16|8|4`: keys and values of full-attention layers as they come (16), or quantized to so many bits: less memory, other logits,\na key of its own in the cache; windows and recurrent state stay")
+	fs.IntVar(&kv.Bits, "kv-bits", 16, "`16|8|4`: keys and values of full-attention layers as they come (16), or quantized to so many bits: less memory, other logits, a key of its own in the cache; windows and recurrent state stay")
 	fs.IntVar(&kv.Group, "kv-group", 0, "`32|64|128`: values of a head that share a scale and a bias, with --kv-bits 8 or 4; 0 is 64")
 }
 

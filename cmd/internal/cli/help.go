@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,10 +25,13 @@ const (
 	inOutput   phase = "output"
 )
 
-var phases = []struct {
+// titled is a phase as help calls it.
+type titled struct {
 	phase phase
 	title string
-}{
+}
+
+var phases = []titled{
 	{inLoad, "Load, before the first turn"},
 	{inAssemble, "Assemble: how the prompt is made"},
 	{inPlan, "Plan: what is looked up and reused"},
@@ -48,13 +53,45 @@ func marked(cmd *cobra.Command, p phase, names ...string) {
 	}
 }
 
+// newHelp is `reprise help [COMMAND]`, for those who try it; lists name --help alone.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Hidden: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 && of.HasSubCommands() {
+				return usagef("reprise has no command %q (`reprise --help` lists them)", strings.Join(args, " "))
+			}
+			return of.Help()
+		},
+	}
+}
+
+// How wide help is, and how far to the right what a name means begins at most.
+const (
+	helpWidth  = 104
+	helpIndent = 34
+)
+
+// help prints what a command is for, and its usage.
+func help(c *cobra.Command, _ []string) {
+	text := c.Long
+	if text == "" {
+		text = c.Short
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s", strings.Join(fill(text, helpWidth), "\n"), c.UsageString())
+}
+
 // usage prints a command's usage with its flags by phase.
 func usage(c *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
-	if c.HasAvailableSubCommands() {
+	switch {
+	case c.HasAvailableSubCommands():
 		fmt.Fprintf(&b, "  %s COMMAND\n", c.CommandPath())
-	} else {
+	case !slices.ContainsFunc(phases, func(p titled) bool { return flagsOf(c, p.phase).HasFlags() }):
+		fmt.Fprintf(&b, "  %s\n", strings.TrimSuffix(c.UseLine(), " [flags]"))
+	default:
 		fmt.Fprintf(&b, "  %s\n", c.UseLine())
 	}
 	if c.HasExample() {
@@ -62,19 +99,89 @@ func usage(c *cobra.Command) error {
 	}
 	if c.HasAvailableSubCommands() {
 		b.WriteString("\nCommands:\n")
+		var rows [][2]string
 		for _, sub := range c.Commands() {
 			if sub.IsAvailableCommand() {
-				fmt.Fprintf(&b, "  %-10s %s\n", sub.Name(), sub.Short)
+				rows = append(rows, [2]string{"  " + sub.Name(), sub.Short})
 			}
 		}
+		writeRows(&b, rows)
+		fmt.Fprintf(&b, "\n`%s COMMAND --help` explains one of them.\n", c.CommandPath())
 	}
 	for _, p := range phases {
 		if set := flagsOf(c, p.phase); set.HasFlags() {
-			fmt.Fprintf(&b, "\n%s:\n%s", p.title, set.FlagUsagesWrapped(120))
+			fmt.Fprintf(&b, "\n%s:\n", p.title)
+			writeRows(&b, flagRows(set))
 		}
 	}
 	_, err := fmt.Fprint(c.OutOrStderr(), b.String())
 	return err
+}
+
+// flagRows are the flags of a set, by name, and what each one does, with its default where it is not plainly off.
+func flagRows(set *pflag.FlagSet) [][2]string {
+	var rows [][2]string
+	set.VisitAll(func(f *pflag.Flag) {
+		name, means := "      --"+f.Name, ""
+		if f.Shorthand != "" {
+			name = "  -" + f.Shorthand + ", --" + f.Name
+		}
+		value, usage := pflag.UnquoteUsage(f)
+		if value != "" {
+			name += " " + value
+		}
+		// A flag whose value is one of a few says so before what it means.
+		means = strings.TrimPrefix(usage, value+": ")
+		switch list := strings.Trim(f.DefValue, "[]"); {
+		case value == "" || list == "":
+		default:
+			means += " (default " + list + ")"
+		}
+		rows = append(rows, [2]string{name, means})
+	})
+	return rows
+}
+
+// writeRows prints names with what they mean beside them, folded under each other; a name that is too long has a line of its own.
+func writeRows(b *strings.Builder, rows [][2]string) {
+	width := 0
+	for _, row := range rows {
+		if n := utf8.RuneCountInString(row[0]); n < helpIndent {
+			width = max(width, n+2)
+		}
+	}
+	if width == 0 {
+		width = helpIndent
+	}
+	for _, row := range rows {
+		lines := fill(row[1], helpWidth-width)
+		if utf8.RuneCountInString(row[0])+2 > width {
+			fmt.Fprintln(b, row[0])
+		} else {
+			fmt.Fprintf(b, "%-*s%s\n", width, row[0], lines[0])
+			lines = lines[1:]
+		}
+		for _, line := range lines {
+			fmt.Fprintf(b, "%*s%s\n", width, "", line)
+		}
+	}
+}
+
+// fill breaks a text between words into lines of at most width runes, whatever lines it had; a longer word has one of its own.
+func fill(text string, width int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := &lines[len(lines)-1]
+		switch {
+		case *last == "":
+			*last = word
+		case utf8.RuneCountInString(*last)+1+utf8.RuneCountInString(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 func flagsOf(c *cobra.Command, p phase) *pflag.FlagSet {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,12 +36,7 @@ func TestEveryCommandHelps(t *testing.T) {
 			if f.Name == "help" {
 				return
 			}
-			known := len(f.Annotations[phaseKey]) == 1 && slices.ContainsFunc(phases, func(p struct {
-				phase phase
-				title string
-			}) bool {
-				return string(p.phase) == f.Annotations[phaseKey][0]
-			})
+			known := len(f.Annotations[phaseKey]) == 1 && slices.ContainsFunc(phases, func(p titled) bool { return string(p.phase) == f.Annotations[phaseKey][0] })
 			if !known || f.Usage == "" || !strings.Contains(r.stdout, "--"+f.Name+" ") && !strings.Contains(r.stdout, "--"+f.Name+"\n") {
 				t.Errorf("%s --help does not say what --%s changes, in which phase", path, f.Name)
 			}
@@ -97,5 +93,37 @@ func TestFlagsStandUnderTheirPhase(t *testing.T) {
 			t.Fatalf("%q does not follow what should stand before it:\n%s", part, text)
 		}
 		at = i
+	}
+}
+
+// `reprise help` is what those who know other programs try; its lines fit a window, but for examples and names that do not break.
+func TestHelpIsReadable(t *testing.T) {
+	every(newRoot(), func(c *cobra.Command) {
+		path := strings.Fields(c.CommandPath())[1:]
+		asked, help := command(t, append(path, "--help")...), command(t, append([]string{"help"}, path...)...)
+		if help.code != 0 || help.stdout != asked.stdout {
+			t.Errorf("help %v: exit code %d, not what --help says:\n%s%s", path, help.code, help.stdout, help.stderr)
+		}
+		for line := range strings.Lines(strings.ReplaceAll(asked.stdout, c.Example, "")) {
+			line = strings.TrimRight(line, "\n")
+			if words := strings.Fields(line); utf8.RuneCountInString(line) > helpWidth && len(words) > 2 || strings.HasSuffix(line, " ") {
+				t.Errorf("%v --help: %q", path, line)
+			}
+		}
+	})
+	command(t, "help", "rum").refused(t, exitUsage, `"rum"`)
+	command(t, "help", "models", "lst").refused(t, exitUsage, `"models lst"`)
+}
+
+// A default is said where there is one, the alternatives of a value once.
+func TestHelpSaysDefaults(t *testing.T) {
+	text := command(t, "run", "--help").stdout
+	for _, want := range []string{"--device auto|cpu|gpu ", "where to compute; auto is the GPU where there is one (default auto)", "(default 0)", "--no-reuse "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "(default false)") || strings.Contains(text, "(default )") || strings.Contains(text, "(default [])") {
+		t.Errorf("a default that says nothing:\n%s", text)
 	}
 }

@@ -15,7 +15,7 @@ func newModels() *cobra.Command {
 		Short:   "Lists, inspects, imports, quantizes and makes up checkpoints",
 		Example: "  reprise models ls\n  reprise models inspect gemma-3-270m",
 	}
-	group(cmd, nil)
+	group(cmd)
 	cmd.AddCommand(newModelsList(), newModelsInspect(), newModelsImport(), newModelsQuantize(), newModelsSynth(),
 		refused("pull NAME", "Refused: models are not downloaded yet", "reprise models pull ORG/NAME",
 			"models pull is not built yet: fetch it with `hf download ORG/NAME`; what is in the Hugging Face cache is found by its id"),
@@ -35,7 +35,7 @@ func refused(use, short, example, instead string) *cobra.Command {
 func newModelsList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "ls [--json]",
+		Use:     "ls",
 		Short:   "Lists the models on this machine, those in the Hugging Face cache among them",
 		Example: "  reprise models ls",
 		Args:    exactly(0, "no argument"),
@@ -59,7 +59,7 @@ func newModelsInspect() *cobra.Command {
 	var asJSON bool
 	var config string
 	cmd := &cobra.Command{
-		Use:   "inspect [MODEL | --config FILE] [--json]",
+		Use:   "inspect [MODEL | --config FILE]",
 		Short: "Says what is in a checkpoint: parts, quantization, bytes of weights and state, special ids",
 		Long: "Says what is in a checkpoint, from its headers and its config: layers by kind, bytes by part in the files, on a GPU and read for a token,\n" +
 			"bytes of state for a token and for a snapshot, how much is quantized how, special ids. With --config a config.json alone is sized.",

@@ -62,9 +62,10 @@ func newServe() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
-		Short: "Serves OpenAI's API for agents on this machine",
-		Long: "Loads a model and serves it. Without --chat-template a conversation is rendered with the model's own template. Ctrl-C lets the answers\n" +
-			"under way end, for ten seconds. Each turn's ledger row goes to REPRISE_HOME/ledger.",
+		Short: "Serves OpenAI's and Anthropic's APIs for agents on this machine",
+		Long: "Loads a model and serves chat completions, completions, Responses and Messages, with a page at / that shows each turn. Without --chat-template\n" +
+			"a conversation is rendered with the model's own template. At most " + fmt.Sprint(api.DefaultOpenTurns) + " requests may be open, more are a 429. Each turn's\n" +
+			"ledger row goes to REPRISE_HOME/ledger. Ctrl-C lets the answers under way end, for ten seconds.",
 		Example: "  reprise serve --ctx 16384\n  curl http://127.0.0.1:8000/v1/models",
 		Args:    exactly(0, "no argument"),
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -74,32 +75,32 @@ func newServe() *cobra.Command {
 	marked(cmd, inLoad, "model")
 	f.engineFlags.add(cmd)
 	f.addTemplate(cmd)
-	fs.StringVar(&f.splice, "splice", prompt.SpliceOn.String(), "`on|text|off`: an answer that a client sends back is put back as it was generated; only its text is; it is tokenized anew")
+	fs.StringVar(&f.splice, "splice", prompt.SpliceOn.String(), "`on|text|off`: what becomes of an answer that a client sends back: on puts the generated ids in its place, reasoning included; text keeps what the template makes of it, in the generated ids where they are its; off tokenizes it anew")
 	marked(cmd, inAssemble, "splice")
 	fs.StringVar(&f.cacheMem, "cache-mem", "0", "keep at most this `SIZE` of state, for instance 2GB (decimal); 0 is by the memory that is free after the load")
-	fs.StringVar(&f.memoryLimit, "memory-limit", "0", "the process's memory may not pass this `SIZE`: prompts wait or are refused, with the figures; 0 is the machine's or the\ncontainer's memory but a sixteenth (256 MB to 2 GB). Of a GPU with memory of its own it is what is held there")
-	fs.StringVar(&f.cacheDisk, "cache-disk", "", "keep state in this `DIR`, too, so that it survives a restart; on is REPRISE_HOME/kv; processes may share it")
+	fs.StringVar(&f.memoryLimit, "memory-limit", "0", "the process's memory may not pass this `SIZE`: prompts wait or are refused, with the figures; 0 is the machine's or the container's memory but a sixteenth (256 MB to 2 GB). Of a GPU with memory of its own it is what is held there")
+	fs.StringVar(&f.cacheDisk, "cache-disk", "", "keep state in this `DIR`, too, so that it survives a restart; on is REPRISE_HOME/kv; processes may share it. Off when not given")
 	fs.StringVar(&f.diskLimit, "cache-disk-limit", "20GB", "bytes of that folder: `SIZE`, decimal")
 	fs.StringVar(&f.diskRate, "cache-disk-rate", "50GB", "write at most this `SIZE` a day there: an SSD wears")
-	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s")
+	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s: how long a block is kept (24h when not said), from which size of the store on nothing is stored (no limit), how long an answer may take (1s). Off when not given")
 	fs.StringVar(&f.warm, "warm", "", "run the requests in `FILE` at the start, one token long: JSON bodies of chat completions (or with a prompt), one, a list, or one a line")
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
 	marked(cmd, inPlan, "cache-mem", "memory-limit", "cache-disk", "cache-disk-limit", "cache-disk-rate", "l2", "warm", "no-reuse")
 	fs.IntVar(&f.maxOutput, "max-output", 0, "most tokens of an answer, whatever a request says; 0 is what the context leaves")
 	marked(cmd, inDecode, "max-output")
-	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one")
+	fs.StringVar(&f.addr, "addr", api.DefaultAddr, "`HOST:PORT` to listen on; port 0 takes a free one. What other machines can reach needs a key")
 	fs.StringVar(&f.key, "api-key", "", "the `KEY` that clients must show; $"+keyVariable+" when not given")
 	fs.StringVar(&f.logLevel, "log-level", "info", "`debug|info|warn|error`: what is logged on stderr")
 	fs.Float64Var(&f.audit, "audit", 0, "compute the share `P` (0 to 1) of the turns that reused state again, when nobody waits, and compare")
 	fs.Float64Var(&f.auditMax, "audit-max", engine.DefaultAuditMax.Seconds(), "skip audits that would take longer than these `SECONDS`")
-	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with\nexactly the arguments JSON if given; for debugging, may be repeated")
+	fs.StringArrayVar(&f.forced, "force-tool", nil, "`NAME@TEXT[=JSON]`: when the user's last messages contain TEXT and the request offers the tool NAME, the answer is one call of it, with exactly the arguments JSON if given; for debugging, may be repeated")
 	marked(cmd, inDecode, "force-tool")
 	fs.StringVar(&f.record, "record", "", "add each request, as it came, its answer and its ledger row to `FILE`, one line of JSON each; it holds the texts of both")
 	fs.StringArrayVar(&f.origins, "cors-origin", nil, "let web pages of `ORIGIN` (https://host) use the server; may be repeated, none without it")
 	fs.BoolVar(&f.pprof, "pprof", false, "answer GET /debug/pprof, on loopback only")
 	fs.StringVar(&f.logFormat, "log-format", "text", "`text|json`: how the log is written")
 	fs.BoolVar(&f.logTexts, "log-prompts", false, "log the texts of prompts and answers, too; without it none is ever logged")
-	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus")
+	fs.BoolVar(&f.metrics, "metrics", false, "answer GET /metrics, for Prometheus; without it that is 404")
 	marked(cmd, inServer, "addr", "api-key", "log-level", "metrics", "record", "cors-origin", "pprof", "log-format", "log-prompts", "audit", "audit-max")
 	return cmd
 }

@@ -12,7 +12,7 @@ import (
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "version [--json]",
+		Use:     "version",
 		Short:   "Prints the versions of this binary and of what it is made of",
 		Example: "  reprise version --json",
 		Args:    exactly(0, "no argument"),
