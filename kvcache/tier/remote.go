@@ -70,6 +70,7 @@ type RemoteStats struct {
 	ReadBytes  int64   `json:"read_bytes"`
 	StoreMs    float64 `json:"store_ms"`
 	LoadMs     float64 `json:"load_ms"`
+	StoreBytes int64   `json:"store_bytes"`   // what the whole store held, others' data too, when it was last asked; 0: not yet
 	Compressed float64 `json:"compressed_to"` // share of their size that the stored parts have
 	Off        bool    `json:"off"`           // left alone after a failure
 }

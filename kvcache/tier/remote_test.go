@@ -255,6 +255,10 @@ func TestRemoteWithOtherKinds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// An empty Valkey of ours takes about 1 MB.
+	if held := r.Stats().StoreBytes; held < 1000 || held > 100e6 {
+		t.Errorf("the store holds %d bytes", held)
+	}
 }
 
 func TestRemoteURLs(t *testing.T) {

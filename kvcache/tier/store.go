@@ -164,7 +164,7 @@ func (r *Remote) filled(err error) {
 	}
 }
 
-// measure is errFull when the store holds as much as it may: by our limit, or by its own.
+// measure asks what the store holds, and is errFull when that is as much as it may: by our limit, or by its own.
 func (r *Remote) measure(ctx context.Context) error {
 	if time.Since(r.measured) < measureEvery {
 		return nil
@@ -175,6 +175,9 @@ func (r *Remote) measure(ctx context.Context) error {
 	}
 	r.measured = time.Now()
 	used, most := infoBytes(info, "used_memory"), infoBytes(info, "maxmemory")
+	r.mu.Lock()
+	r.stats.StoreBytes = used
+	r.mu.Unlock()
 	if r.opts.Limit > 0 && (most == 0 || r.opts.Limit < most) {
 		most = r.opts.Limit
 	}

@@ -28,6 +28,7 @@ var (
 	diskDesc  = desc("disk_bytes", "Blocks on the local disk.")
 	todayDesc = desc("disk_written_today_bytes", "What all processes wrote today into its folder.")
 	dailyDesc = desc("disk_daily_write_budget_bytes", "What may be written in a day.")
+	storeDesc = desc("shared_store_bytes", "What the whole shared store held, others' data too, when it was last asked.")
 	offDesc   = desc("tier_off", "1 while a tier is left alone after a failure.", "tier")
 
 	storedDesc      = desc("tier_stored_blocks_total", "Blocks stored, by tier.", "tier")
@@ -124,5 +125,8 @@ func (h *holdings) tiers(to chan<- prometheus.Metric) {
 	}
 	if r := s.L2; r != nil {
 		tier("l2", r.Off, r.Stores, r.Loads, r.WriteBytes, r.ReadBytes, r.StoreMs, r.LoadMs)
+		if r.StoreBytes > 0 {
+			gauge(storeDesc, float64(r.StoreBytes))
+		}
 	}
 }

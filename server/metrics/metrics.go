@@ -63,6 +63,7 @@ func newTimes() *times {
 		{"l1_store", "Writing blocks to the local disk, behind the turns.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L1StoreMs }},
 		{"l2_store", "Sending blocks to the shared store, behind the turns.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L2StoreMs }},
 		{"l2_transfer", "Fetching blocks from the shared store.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.L2TransferMs }},
+		{"pd_transfer", "Storing a prefill that another process answers from.", short, func(r *ledger.Row) ledger.Opt[float64] { return r.PDTransferMs }},
 	} {
 		t.of = append(t.of, timed{prometheus.NewHistogram(prometheus.HistogramOpts{Name: "reprise_" + h.name + "_seconds", Help: h.help, Buckets: h.buckets}), h.value})
 	}

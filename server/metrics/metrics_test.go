@@ -94,7 +94,7 @@ func TestAdmissionAndTiers(t *testing.T) {
 	e := wiretest.New(nil)
 	h := metrics.Handler(e)
 	row := e.Finish(engine.Request{TurnID: "turn_x"}, "x", 3).Row
-	row.L1StoreMs, row.L2StoreMs = ledger.Some(500.0), ledger.Some(1500.0)
+	row.L1StoreMs, row.L2StoreMs, row.PDTransferMs = ledger.Some(500.0), ledger.Some(1500.0), ledger.Some(250.0)
 	e.Ledger().Record(row)
 	got := scrape(t, h)
 	for _, c := range []struct {
@@ -111,7 +111,8 @@ func TestAdmissionAndTiers(t *testing.T) {
 		{"reprise_tier_stored_blocks_total", []string{"tier", "l1"}, 3}, {"reprise_tier_stored_bytes_total", []string{"tier", "l1"}, 4e6},
 		{"reprise_tier_store_seconds_total", []string{"tier", "l1"}, 0.008}, {"reprise_tier_loaded_blocks_total", []string{"tier", "l2"}, 1},
 		{"reprise_tier_loaded_bytes_total", []string{"tier", "l2"}, 2e6}, {"reprise_tier_load_seconds_total", []string{"tier", "l2"}, 0.004},
-		{"reprise_l1_store_seconds", nil, 0.5}, {"reprise_l2_store_seconds", nil, 1.5},
+		{"reprise_l1_store_seconds", nil, 0.5}, {"reprise_l2_store_seconds", nil, 1.5}, {"reprise_pd_transfer_seconds", nil, 0.25},
+		{"reprise_shared_store_bytes", nil, 8e6},
 	} {
 		if v := value(got[c.name], c.labels...); v != c.want {
 			t.Errorf("%s %v is %v, want %v", c.name, c.labels, v, c.want)

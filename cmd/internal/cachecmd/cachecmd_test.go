@@ -67,7 +67,7 @@ memory   2.00 GB left of 4.00 GB, 1.00 GB of them the model's; a token takes 6,1
 disk     3.0 MB of 20.00 GB in 7 blocks, in /kv
          read 2 blocks, 1.0 MB at 500.0 MB/s; wrote 3, 4.0 MB at 500.0 MB/s; evicted 0; 0 bad
          written today: 4.0 MB of 50.00 GB; 0 blocks were over it
-shared   127.0.0.1:6379 (OFF: it failed lately): read 1 blocks, 2.0 MB at 500.0 MB/s; wrote 5, 6.0 MB at 500.0 MB/s (compressed to 90 %); 0 dropped, 0 failures, 0 bad
+shared   127.0.0.1:6379 (OFF: it failed lately): read 1 blocks, 2.0 MB at 500.0 MB/s; wrote 5, 6.0 MB at 500.0 MB/s (compressed to 90 %); 0 dropped, 0 failures, 0 bad; the whole store holds 8.0 MB
 writer   0 turns wait; 0 blocks read out of the device in 0 ms, 0 given up before
 evicted  8 tokens, 9 snapshots
 audits   1 match, 2 within, 3 mismatch, 4 skipped, 5 failed

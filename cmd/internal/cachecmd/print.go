@@ -71,9 +71,13 @@ func writeTiers(w io.Writer, t *engine.TierStats) {
 		fmt.Fprintf(w, "\twritten today: %s of %s; %s blocks were over it\n", console.Bytes(d.WrittenToday), console.Bytes(d.Daily), num(d.Skipped))
 	}
 	if r := t.L2; r != nil {
-		fmt.Fprintf(w, "shared\t%s%s: read %s blocks, %s%s; wrote %s, %s%s (compressed to %.0f %%); %s dropped, %s failures, %s bad\n", r.Addr, off(r.Off),
+		held := ""
+		if r.StoreBytes > 0 {
+			held = "; the whole store holds " + console.Bytes(r.StoreBytes)
+		}
+		fmt.Fprintf(w, "shared\t%s%s: read %s blocks, %s%s; wrote %s, %s%s (compressed to %.0f %%); %s dropped, %s failures, %s bad%s\n", r.Addr, off(r.Off),
 			num(r.Loads), console.Bytes(r.ReadBytes), speed(r.ReadBytes, r.LoadMs), num(r.Stores), console.Bytes(r.WriteBytes), speed(r.WriteBytes, r.StoreMs),
-			100*r.Compressed, num(r.Dropped), num(r.Failures), num(r.Bad))
+			100*r.Compressed, num(r.Dropped), num(r.Failures), num(r.Bad), held)
 	}
 	if t.L1 != nil || t.L2 != nil {
 		fmt.Fprintf(w, "writer\t%s turns wait; %s blocks read out of the device in %.0f ms, %s given up before\n", console.Count(t.Writer.Waiting), num(t.Writer.ReadOuts),

@@ -130,7 +130,7 @@ func (e *Engine) Count(_ context.Context, req engine.Request) (int, error) {
 func (e *Engine) TierStats() engine.TierStats {
 	return engine.TierStats{
 		L1: &engine.DiskStats{Dir: "/kv", Blocks: 7, Bytes: 3e6, Limit: 20e9, WrittenToday: 4e6, Daily: 50e9, Loads: 2, ReadBytes: 1e6, LoadMs: 2, Stores: 3, WriteBytes: 4e6, StoreMs: 8},
-		L2: &engine.RemoteStats{Addr: "127.0.0.1:6379", Loads: 1, ReadBytes: 2e6, LoadMs: 4, Stores: 5, WriteBytes: 6e6, StoreMs: 12, Compressed: 0.9, Off: true},
+		L2: &engine.RemoteStats{Addr: "127.0.0.1:6379", Loads: 1, ReadBytes: 2e6, LoadMs: 4, Stores: 5, WriteBytes: 6e6, StoreMs: 12, StoreBytes: 8e6, Compressed: 0.9, Off: true},
 	}
 }
 
