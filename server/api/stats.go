@@ -73,10 +73,11 @@ type Cache struct {
 
 // stats prints the totals.
 func (s *Server) stats(w http.ResponseWriter, _ *http.Request) error {
+	audits := s.engine.AuditStats() // before the rows: an audit is counted behind its row
 	totals := s.engine.Ledger().Totals()
 	out := Stats{
 		Turns: turns(totals.Purposes[ledger.PurposeTurn]), Purposes: map[ledger.Purpose]int64{},
-		Cache: holds(s.engine.CacheStats()), Tiers: s.engine.TierStats(), Memory: s.engine.MemoryStats(), Audits: s.engine.AuditStats(),
+		Cache: holds(s.engine.CacheStats()), Tiers: s.engine.TierStats(), Memory: s.engine.MemoryStats(), Audits: audits,
 		Waiting: s.engine.Waiting(), IdentityErrors: totals.IdentityErrors, WriteErrors: totals.WriteErrors,
 	}
 	for _, p := range []ledger.Purpose{ledger.PurposeTurn, ledger.PurposeAudit, ledger.PurposeWarmup} {
