@@ -19,6 +19,12 @@ const (
 	pagePath   = "/{$}"
 )
 
+// What two of reprise's own endpoints take in their query.
+var (
+	rowsParams  = []string{"since", "session"}
+	clearParams = []string{"tier"}
+)
+
 // routes are reprise's own endpoints.
 func (s *Server) routes() []wire.Route {
 	return []wire.Route{
@@ -45,7 +51,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 // rows prints the ledger: all rows held, those after a turn id or a time (since), those of one session.
 func (s *Server) rows(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	if err := onlyParams(q, "since", "session"); err != nil {
+	if err := onlyParams(q, rowsParams...); err != nil {
 		return err
 	}
 	var out struct {
@@ -132,7 +138,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) error {
 // others', too: it is cleared only by its name, or with all.
 func (s *Server) clear(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	if err := onlyParams(q, "tier"); err != nil {
+	if err := onlyParams(q, clearParams...); err != nil {
 		return err
 	}
 	tier := q.Get("tier")

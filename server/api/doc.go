@@ -9,8 +9,8 @@
 //   - On loopback it answers only to loopback names (a web page may have its own name point here), and never to a
 //     request that changes something on behalf of another origin, nor with CORS headers, unless that origin was named.
 //   - Whatever a handler does, the server stays: a panic is a 500, or a cut connection once the answer has begun.
-//   - Every error is JSON in OpenAI's shape, and every path that is not in Routes is 404: agents probe for other
-//     servers.
+//   - Every error is JSON in the shape of its API, OpenAI's where there is none, and every path that is not in Routes is 404:
+//     agents probe for other servers.
 //   - The log has counts, times and addresses; no keys, and no prompts or answers unless LogPrompts asks for them. What Record
 //     writes has both: it is for replaying.
 //

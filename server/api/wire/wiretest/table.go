@@ -11,12 +11,15 @@ import (
 	"testing"
 )
 
-// Table checks one endpoint's section of ../PARAMETERS.md, which begins with "## ENDPOINT", from the directory of the
-// adapter's tests. Its rows are "| parameter | effect | test |": the parameters must be known, all of them, and each named
+// Table checks one endpoint's section of package api's PARAMETERS.md, which begins with "## ENDPOINT", from the directory of that
+// package's tests or of an adapter's. Its rows are "| parameter | effect | test |": the parameters must be known, all of them, and each named
 // test of the directory must exist and say the parameter's name.
 func Table(t *testing.T, endpoint string, known []string) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("..", "PARAMETERS.md"))
+	raw, err := os.ReadFile("PARAMETERS.md")
+	if os.IsNotExist(err) {
+		raw, err = os.ReadFile(filepath.Join("..", "PARAMETERS.md"))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
