@@ -3,9 +3,9 @@ package agents
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -179,7 +179,7 @@ func (s *Server) recorded(ctx context.Context, trace string) ([]loop.Record, err
 			r.Static = *x.Static
 		}
 		var ids struct{ Tokens []int32 }
-		if err := s.call(ctx, http.MethodPost, "/tokenize", bytes.NewReader(x.Body), &ids); err != nil {
+		if err := s.ask(ctx, "/tokenize", json.RawMessage(x.Body), &ids); err != nil {
 			return nil, err
 		}
 		if x.Row.PromptSHA256 != ledger.Some(checksum(ids.Tokens)) {

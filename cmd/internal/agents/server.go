@@ -2,11 +2,10 @@ package agents
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 
+	"reprise/cmd/internal/client"
 	"reprise/cmd/internal/process"
 	"reprise/kvcache/ledger"
 )
@@ -26,7 +25,7 @@ func Serve(ctx context.Context, binary, home string, log io.Writer, flags ...str
 // Rows are the ledger's, by turn.
 func (s *Server) Rows(ctx context.Context) (map[string]ledger.Row, error) {
 	var list struct{ Rows []ledger.Row }
-	if err := s.call(ctx, http.MethodGet, "/v1/cache/ledger", nil, &list); err != nil {
+	if err := s.api().Get(ctx, "/v1/cache/ledger", &list); err != nil {
 		return nil, err
 	}
 	rows := map[string]ledger.Row{}
@@ -36,24 +35,9 @@ func (s *Server) Rows(ctx context.Context) (map[string]ledger.Row, error) {
 	return rows, nil
 }
 
-func (s *Server) call(ctx context.Context, method, path string, body io.Reader, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("anthropic-version", "2023-06-01")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s says %s: %.300s", path, res.Status, raw)
-	}
-	return json.Unmarshal(raw, into)
+func (s *Server) api() client.Server { return client.Server{URL: s.URL} }
+
+// ask sends a request of any of the APIs again; each ignores what the others want.
+func (s *Server) ask(ctx context.Context, path string, body, into any) error {
+	return s.api().Call(ctx, http.MethodPost, path, body, into, http.Header{"Anthropic-Version": {"2023-06-01"}})
 }

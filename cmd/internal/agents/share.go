@@ -1,14 +1,12 @@
 package agents
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"reprise/cmd/internal/loop/oracle"
 	"reprise/kvcache/ledger"
@@ -83,10 +81,6 @@ func (s *Server) ids(ctx context.Context, x Exchange) ([]int32, error) {
 		limit = "max_output_tokens"
 	}
 	body[limit], body["reprise"] = json.RawMessage("1"), json.RawMessage(`{"ids":true}`)
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
 	var out struct {
 		Usage struct {
 			Reprise struct {
@@ -94,7 +88,7 @@ func (s *Server) ids(ctx context.Context, x Exchange) ([]int32, error) {
 			}
 		}
 	}
-	if err := s.call(ctx, http.MethodPost, x.Path, bytes.NewReader(raw), &out); err != nil {
+	if err := s.ask(ctx, x.Path, body, &out); err != nil {
 		return nil, err
 	}
 	if len(out.Usage.Reprise.IDs.Prompt) == 0 {

@@ -111,8 +111,8 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	defer page.Close()
 	for _, x := range []struct{ url, says string }{
 		{nobody, "start one with `reprise serve`, or name another with --url"},
-		{other.URL, "404 Not Found: is it reprise's server?"},
-		{page.URL, "not an answer of reprise's server"},
+		{other.URL, "404 Not Found: 404 page not found: is it reprise's server?"},
+		{page.URL, "is it reprise's server?"},
 		{served(t, wiretest.New(nil), "").URL(), "--api-key"},
 	} {
 		c, err := NewClient(x.url, "wrong")

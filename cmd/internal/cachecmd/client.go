@@ -2,41 +2,33 @@ package cachecmd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
+	"reprise/cmd/internal/client"
 	"reprise/kvcache/ledger"
 	"reprise/server/api"
 	"reprise/server/engine"
 )
 
 // Client speaks to a running server.
-type Client struct {
-	base, key string
-}
+type Client struct{ at client.Server }
 
 // ErrNoServer says that nobody listens.
-var ErrNoServer = errors.New("no server answers")
-
-// maxReply bounds what is read of an answer: the rows in a server's memory are some ten megabytes.
-const maxReply = 256 << 20
+var ErrNoServer = client.ErrNoServer
 
 // NewClient checks the URL, with or without /v1 behind it.
 func NewClient(server, key string) (*Client, error) {
-	u, err := url.Parse(server)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not the URL of a server: write it like http://%s", server, api.DefaultAddr)
+	at, err := client.At(server, key)
+	if err != nil {
+		return nil, err
 	}
-	return &Client{base: strings.TrimSuffix(strings.TrimRight(server, "/"), "/v1"), key: key}, nil
+	return &Client{at}, nil
 }
 
 // URL is where the server is.
-func (c *Client) URL() string { return c.base }
+func (c *Client) URL() string { return c.at.String() }
 
 // Stats asks for the totals and the cache's contents.
 func (c *Client) Stats(ctx context.Context) (*api.Stats, error) {
@@ -73,45 +65,14 @@ func (c *Client) Verify(ctx context.Context) (*api.Verified, error) {
 }
 
 func ask[T any](ctx context.Context, c *Client, method, path string) (*T, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	if c.key != "" {
-		req.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	res, err := http.DefaultClient.Do(req)
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, fmt.Errorf("%w at %s: start one with `reprise serve`, or name another with --url (%w)", ErrNoServer, c.base, errors.Unwrap(err))
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxReply))
-	if err != nil {
-		return nil, fmt.Errorf("%s%s broke off: %w", c.base, path, err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, c.refusal(path, res, raw)
-	}
 	var out T
-	if err := json.Unmarshal(raw, &out); err != nil {
-		return nil, fmt.Errorf("%s%s: not an answer of reprise's server: %w", c.base, path, err)
+	err := c.at.Call(ctx, method, path, nil, &out, nil)
+	var refused *client.Refused
+	switch {
+	case errors.As(err, &refused) && refused.Message != "" && refused.Code != http.StatusUnauthorized:
+		return nil, errors.New(refused.Message) // of a cache's server: it says it all
+	case err != nil:
+		return nil, client.Mend(err)
 	}
 	return &out, nil
-}
-
-// refusal is what the server said in place of an answer.
-func (c *Client) refusal(path string, res *http.Response, raw []byte) error {
-	var said struct {
-		Error struct{ Message string }
-	}
-	if json.Unmarshal(raw, &said) != nil || said.Error.Message == "" {
-		return fmt.Errorf("%s%s says %s: is it reprise's server? --url names another", c.base, path, res.Status)
-	}
-	if res.StatusCode == http.StatusUnauthorized {
-		return fmt.Errorf("%s wants its API key: give it with --api-key or REPRISE_API_KEY", c.base)
-	}
-	return errors.New(said.Error.Message)
 }

@@ -2,13 +2,8 @@ package connect
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"strings"
+	"reprise/cmd/internal/client"
 )
 
 // Server is a running server, as it describes itself.
@@ -19,34 +14,13 @@ type Server struct {
 	Context int // tokens
 }
 
-// ErrNoServer says that nobody listens.
-var ErrNoServer = errors.New("no server answers")
-
-// maxReply bounds what is read of the list of models.
-const maxReply = 1 << 20
-
 // Ask asks the server at base, a URL with or without /v1, what it serves.
 func Ask(ctx context.Context, base, key string) (*Server, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not the URL of a server: write it like http://127.0.0.1:8000", base)
-	}
-	s := &Server{URL: strings.TrimSuffix(strings.TrimRight(base, "/"), "/v1"), Key: key}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/models", nil)
+	at, err := client.At(base, key)
 	if err != nil {
 		return nil, err
 	}
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("%w at %s: start one with `reprise serve`, or name another with --url (%w)", ErrNoServer, s.URL, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode == http.StatusUnauthorized {
-		return nil, fmt.Errorf("%s wants its API key: give it with --api-key or REPRISE_API_KEY", s.URL)
-	}
+	s := &Server{URL: at.URL, Key: key}
 	var list struct {
 		Data []struct {
 			ID      string
@@ -54,15 +28,14 @@ func Ask(ctx context.Context, base, key string) (*Server, error) {
 			Context int    `json:"context_length"`
 		}
 	}
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxReply))
-	if err == nil {
-		err = json.Unmarshal(raw, &list)
-	}
+	err = at.Get(ctx, "/v1/models", &list)
 	switch {
-	case err != nil, res.StatusCode != http.StatusOK, len(list.Data) == 0, list.Data[0].Context <= 0:
-		return nil, fmt.Errorf("%s/v1/models does not tell a model and its context length (%s): is it reprise's server? --url names another", s.URL, res.Status)
+	case err != nil:
+		return nil, client.Mend(err)
+	case len(list.Data) == 0, list.Data[0].Context <= 0:
+		return nil, fmt.Errorf("%s/v1/models does not tell a model and its context length: is it reprise's server? --url names another", at)
 	case list.Data[0].OwnedBy != "reprise":
-		return nil, fmt.Errorf("%s is the server of %q, not reprise's: --url names another", s.URL, list.Data[0].OwnedBy)
+		return nil, fmt.Errorf("%s is the server of %q, not reprise's: --url names another", at, list.Data[0].OwnedBy)
 	}
 	s.Model, s.Context = list.Data[0].ID, list.Data[0].Context
 	return s, nil

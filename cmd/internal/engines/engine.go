@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"reprise/cmd/internal/client"
 	"reprise/cmd/internal/loop"
 	"reprise/kvcache/ledger"
 )
@@ -48,7 +49,7 @@ func Dial(ctx context.Context, c Config) (*Engine, error) {
 	if err := e.find(ctx); err != nil {
 		return nil, err
 	}
-	e.Version = k.version(func(path string, into any) error { return get(ctx, c.URL+path, c.Key, into) })
+	e.Version = k.version(func(path string, into any) error { return e.server().Get(ctx, path, into) })
 	return e, e.probe(ctx)
 }
 
@@ -56,18 +57,18 @@ func Dial(ctx context.Context, c Config) (*Engine, error) {
 func (e *Engine) find(ctx context.Context) error {
 	if e.kind.model != "" {
 		e.Model = e.kind.model
-		return get(ctx, e.URL+"/health", e.Key, &struct{}{})
+		return e.server().Get(ctx, "/health", &struct{}{})
 	}
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := get(ctx, e.URL+"/v1/models", e.Key, &list); err != nil {
+	if err := e.server().Get(ctx, "/v1/models", &list); err != nil {
 		return fmt.Errorf("%w: is it an OpenAI-compatible server?", err)
 	}
 	if len(list.Data) == 0 {
-		return fmt.Errorf("%s names no model in /v1/models", loop.Redacted(e.URL))
+		return fmt.Errorf("%s names no model in /v1/models", e.server())
 	}
 	e.Model = list.Data[0].ID
 	return nil
@@ -83,7 +84,7 @@ func (e *Engine) probe(ctx context.Context) error {
 	if e.kind.metrics == "" {
 		return nil
 	}
-	page, err := scrape(ctx, e.URL, e.Key)
+	page, err := scrape(ctx, e.server())
 	var none *errNoMetrics
 	switch {
 	case errors.As(err, &none) && !e.kind.needed:
@@ -95,18 +96,18 @@ func (e *Engine) probe(ctx context.Context) error {
 	}
 	witness := e.kind.rose[0][0]
 	if _, ok := witness.read(&observed{before: page, after: page}); !ok {
-		return fmt.Errorf("%s/metrics has no %s: is this server %s, as --engine says?", loop.Redacted(e.URL), witness.name, e.kind.about)
+		return fmt.Errorf("%s/metrics has no %s: is this server %s, as --engine says?", e.server(), witness.name, e.kind.about)
 	}
 	e.metrics = true
 	if e.LMCache == "" {
 		return nil
 	}
-	page, err = scrape(ctx, e.LMCache, "")
+	page, err = scrape(ctx, client.Server{URL: e.LMCache, Fresh: true})
 	if err != nil {
 		return fmt.Errorf("--lmcache-url: %w", err)
 	}
 	if len(page) == 0 || !hasPrefix(page, "lmcache_mp_") {
-		return fmt.Errorf("--lmcache-url: %s/metrics has no counter named lmcache_mp_…: is this LMCache MP's HTTP server?", loop.Redacted(e.LMCache))
+		return fmt.Errorf("--lmcache-url: %s/metrics has no counter named lmcache_mp_…: is this LMCache MP's HTTP server?", client.Redacted(e.LMCache))
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (e *Engine) Runtime() string {
 	if e.Version != "" {
 		text += " " + e.Version
 	}
-	return text + " at " + loop.Redacted(e.URL)
+	return text + " at " + e.server().String()
 }
 
 // Turn has one prompt answered between two readings of the counters.
@@ -143,7 +144,7 @@ func (e *Engine) Turn(ctx context.Context, p *loop.Prompt, opts *loop.Options) (
 		body[name] = value
 	}
 	begun := time.Now().UTC()
-	a, err := complete(ctx, e.URL, e.Key, body)
+	a, err := complete(ctx, e.server(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +167,12 @@ func (e *Engine) Turn(ctx context.Context, p *loop.Prompt, opts *loop.Options) (
 
 func (e *Engine) read(ctx context.Context, engine, lmcache *exposition) (err error) {
 	if e.metrics {
-		if *engine, err = scrape(ctx, e.URL, e.Key); err != nil {
+		if *engine, err = scrape(ctx, e.server()); err != nil {
 			return err
 		}
 	}
 	if e.LMCache != "" {
-		if *lmcache, err = scrape(ctx, e.LMCache, ""); err != nil {
+		if *lmcache, err = scrape(ctx, client.Server{URL: e.LMCache, Fresh: true}); err != nil {
 			return err
 		}
 	}

@@ -1,26 +1,23 @@
 package loop
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
+	"reprise/cmd/internal/client"
 	"reprise/cmd/internal/events"
 	"reprise/kvcache/ledger"
 )
 
 // Reprise is a reprise server, in this process or elsewhere, spoken to over HTTP as an agent does.
 type Reprise struct {
-	URL   string // of the server, without /v1; it may hold a password
-	Key   string // "": none
+	client.Server
 	Model ModelInfo
 }
 
@@ -51,17 +48,15 @@ func (s *Reprise) Talks() error {
 
 // Reach asks a server for its model, whatever that can do.
 func Reach(ctx context.Context, at, key string) (*Reprise, error) {
-	s := &Reprise{URL: strings.TrimSuffix(strings.TrimRight(at, "/"), "/v1"), Key: key}
-	res, err := s.send(ctx, http.MethodGet, "/v1/models", nil, "")
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
+	s := &Reprise{Server: client.Server{URL: client.Base(at), Key: key}}
 	var list struct {
 		Data []ModelInfo `json:"data"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return nil, fmt.Errorf("%s/v1/models is no list of models (%w): is it an OpenAI-compatible server?", s, err)
+	switch err := s.Get(ctx, "/v1/models", &list); {
+	case errors.Is(err, client.ErrOther):
+		return nil, fmt.Errorf("%w: is it an OpenAI-compatible server?", err)
+	case err != nil:
+		return nil, err
 	}
 	if len(list.Data) == 0 {
 		return nil, fmt.Errorf("%s names no model in /v1/models", s)
@@ -70,18 +65,6 @@ func Reach(ctx context.Context, at, key string) (*Reprise, error) {
 		return nil, fmt.Errorf("%s is not reprise's server (its model is owned by %q): say with --engine whose it is", s, s.Model.OwnedBy)
 	}
 	return s, nil
-}
-
-// String is the server's URL as texts and files have it.
-func (s *Reprise) String() string { return Redacted(s.URL) }
-
-// Redacted is a server's URL without a password.
-func Redacted(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "the server"
-	}
-	return u.Redacted()
 }
 
 // event is a piece of a streamed answer.
@@ -114,10 +97,10 @@ func (s *Reprise) Ask(ctx context.Context, p *Prompt, o *Options, more map[strin
 	start := time.Now()
 	own := map[string]any{"ledger": true, "ids": true, "reuse": !o.NoReuse}
 	maps.Copy(own, more)
-	res, err := s.send(ctx, http.MethodPost, "/v1/chat/completions", map[string]any{
+	res, err := s.Send(ctx, http.MethodPost, "/v1/chat/completions", map[string]any{
 		"model": s.Model.ID, "messages": p.Messages, "tools": p.Tools, "max_tokens": o.MaxTokens, "temperature": 0,
 		"stream": true, "reprise": own,
-	}, "")
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -162,54 +145,9 @@ func (s *Reprise) Post(ctx context.Context, path string, body, into any) error {
 
 // PostAs names the session that the request is of, "": none.
 func (s *Reprise) PostAs(ctx context.Context, path, session string, body, into any) error {
-	res, err := s.send(ctx, http.MethodPost, path, body, session)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(into); err != nil {
-		return fmt.Errorf("%s%s broke off in the middle of an answer: %w", s, path, err)
-	}
-	return nil
-}
-
-// send makes a request and returns its answer when the status is 200.
-func (s *Reprise) send(ctx context.Context, method, path string, body any, session string) (*http.Response, error) {
-	var in io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		in = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, in)
-	if err != nil {
-		return nil, fmt.Errorf("--url: %w", err)
-	}
+	more := http.Header{}
 	if session != "" {
-		req.Header.Set("X-Session-Id", session)
+		more.Set("X-Session-Id", session)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	if s.Key != "" {
-		req.Header.Set("Authorization", "Bearer "+s.Key)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("no answer from the server: %w", err)
-	}
-	if res.StatusCode == http.StatusOK {
-		return res, nil
-	}
-	defer res.Body.Close()
-	raw, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came of it says why
-	var said struct {
-		Error struct {
-			Message string `json:"message"`
-		} `json:"error"`
-	}
-	if json.Unmarshal(raw, &said) != nil || said.Error.Message == "" {
-		said.Error.Message = strings.TrimSpace(string(raw))
-	}
-	return nil, fmt.Errorf("%s%s: %s: %s", s, path, res.Status, said.Error.Message)
+	return s.Call(ctx, http.MethodPost, path, body, into, more)
 }

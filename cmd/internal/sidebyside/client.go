@@ -1,7 +1,6 @@
 package sidebyside
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,17 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"reprise/cmd/internal/client"
 	"reprise/cmd/internal/events"
 )
 
-// client asks one server. Every server gets the same text by /v1/completions: a base model has no template.
-type client struct {
-	url   string
+// asker asks one server. Every server gets the same text by /v1/completions: a base model has no template.
+type asker struct {
+	client.Server
 	model string
 }
-
-// fresh opens a connection for each request: llama.cpp's server may close one that it has just answered on.
-var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // answer is what a request came to.
 type answer struct {
@@ -63,59 +60,36 @@ type chunk struct {
 }
 
 // find asks for the model's name when requests must have it.
-func (c *client) find(ctx context.Context) error {
-	if c.model != "" {
+func (a *asker) find(ctx context.Context) error {
+	if a.model != "" {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/v1/models", nil)
-	if err != nil {
-		return err
-	}
-	res, err := fresh.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return fmt.Errorf("GET /v1/models: %w", err)
+	if err := a.Get(ctx, "/v1/models", &list); err != nil {
+		return err
 	}
 	if len(list.Data) == 0 {
-		return fmt.Errorf("GET /v1/models lists no model (status %d)", res.StatusCode)
+		return fmt.Errorf("%s/v1/models lists no model", a)
 	}
-	c.model = list.Data[0].ID
+	a.model = list.Data[0].ID
 	return nil
 }
 
 // complete has a text continued by n tokens, greedily.
-func (c *client) complete(ctx context.Context, prompt string, n int) (*answer, error) {
-	body, err := json.Marshal(map[string]any{
-		"model": c.model, "prompt": prompt, "max_tokens": n, "temperature": 0,
-		"stream": true, "stream_options": map[string]any{"include_usage": true},
-	})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/v1/completions", bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-Reprise-Ledger", "1") // the others do not know it
+func (a *asker) complete(ctx context.Context, prompt string, n int) (*answer, error) {
 	start := time.Now()
-	res, err := fresh.Do(req)
+	res, err := a.Send(ctx, http.MethodPost, "/v1/completions", map[string]any{
+		"model": a.model, "prompt": prompt, "max_tokens": n, "temperature": 0,
+		"stream": true, "stream_options": map[string]any{"include_usage": true},
+	}, http.Header{"X-Reprise-Ledger": {"1"}}) // the others do not know it
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, tailBytes)) // the status says enough
-		return nil, fmt.Errorf("status %d: %s", res.StatusCode, text)
-	}
 	return readStream(res.Body, func() time.Duration { return time.Since(start) })
 }
 

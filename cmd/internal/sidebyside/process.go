@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"reprise/cmd/internal/client"
 	"reprise/cmd/internal/console"
 	"reprise/cmd/internal/process"
 )
@@ -50,7 +51,7 @@ func (c command) output(ctx context.Context) ([]byte, error) {
 // server is a server that runs.
 type server struct {
 	*process.Process
-	url     string
+	at      client.Server
 	started time.Time
 	log     *os.File // what it prints: a file, so that printing costs the server the same whoever reads it
 }
@@ -67,7 +68,7 @@ func (e *engine) start(ctx context.Context) (*server, error) {
 	}
 	cmd := e.server(port).prepare(context.WithoutCancel(ctx))
 	cmd.Stdout, cmd.Stderr = log, log
-	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", port), started: time.Now(), log: log}
+	s := &server{at: client.Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port), Fresh: true}, started: time.Now(), log: log}
 	if s.Process, err = process.Start("the server", cmd, nil); err != nil {
 		s.forget()
 		return nil, fmt.Errorf("%s: %w", e.name, err)
@@ -80,7 +81,7 @@ func (s *server) ready(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, loading)
 	defer cancel()
 	for {
-		if healthy(ctx, s.url) {
+		if healthy(ctx, s.at) {
 			return time.Since(s.started), nil
 		}
 		select {
@@ -93,17 +94,13 @@ func (s *server) ready(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-func healthy(ctx context.Context, url string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/health", nil)
-	if err != nil {
-		return false
-	}
-	res, err := fresh.Do(req)
+func healthy(ctx context.Context, at client.Server) bool {
+	res, err := at.Send(ctx, http.MethodGet, "/health", nil, nil)
 	if err != nil {
 		return false
 	}
 	_ = res.Body.Close()
-	return res.StatusCode == http.StatusOK
+	return true
 }
 
 // stop ends the server and waits until it is gone.

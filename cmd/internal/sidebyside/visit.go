@@ -33,7 +33,7 @@ type visit struct {
 	talk   *talk
 	tokens int // of the conversation
 	server *server
-	client *client
+	client *asker
 	loaded float64 // the server's peak memory when it was ready
 	err    error
 }
@@ -77,7 +77,7 @@ func (v *visit) open(ctx context.Context, note bool) {
 	if m, ok := v.server.memory(); ok {
 		v.loaded = m.peak
 	}
-	v.client = &client{url: v.server.url, model: v.engine.model}
+	v.client = &asker{v.server.at, v.engine.model}
 	if v.err = v.client.find(ctx); v.err != nil {
 		return
 	}
