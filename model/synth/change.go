@@ -121,6 +121,12 @@ func (c *config) cut(n int) error {
 		}
 		c.setInt("num_kv_shared_layers", shared)
 	}
+	own, _ := c.text["per_layer_config"].(map[string]any)
+	for layer := range own {
+		if i, err := strconv.Atoi(layer); err == nil && i >= n {
+			delete(own, layer)
+		}
+	}
 	for _, key := range []string{"quantization", "quantization_config"} {
 		block, _ := c.top[key].(map[string]any)
 		for path := range block {

@@ -17,7 +17,7 @@ func CompareKernels(ctx context.Context, cfg *hub.Config, d mlx.Device) ([]mlx.K
 	}
 	defer w.Close()
 	err = w.Do(ctx, func(s *mlx.Scope) error {
-		if d == mlx.GPU && !sizesOfItsOwn(cfg) {
+		if d == mlx.GPU {
 			return loadCut(s, cfg, d)
 		}
 		return arch.CheckKernels(s, cfg, arch.Options(d).Dtype)

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -56,12 +55,6 @@ func loadCut(s *mlx.Scope, cfg *hub.Config, d mlx.Device) error {
 	}
 	m.Free()
 	return nil
-}
-
-// sizesOfItsOwn says whether the config gives layers sizes one by one, as transformers writes Gemma 4's: weights of those
-// cannot be made up (model/hub/layout).
-func sizesOfItsOwn(cfg *hub.Config) bool {
-	return bytes.Contains(cfg.Text, []byte(`"per_layer_config"`))
 }
 
 // cutVocabulary is what is left of the vocabulary.

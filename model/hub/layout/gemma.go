@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"strconv"
 
 	"reprise/model/hub"
 )
@@ -66,7 +67,7 @@ func gemma4(b *builder) {
 func (b *builder) gemma4Layer(i int) {
 	path := fmt.Sprintf("model.layers.%d.", i)
 	shared := b.SharedKV > 0 && i >= b.sizes.Layers-b.SharedKV
-	b.gemma4Attention(path+"self_attn.", b.Types[i] == hub.FullAttention, shared)
+	b.gemma4Attention(path+"self_attn.", i, shared)
 	mlp := b.MLP
 	if b.DoubleWide && shared {
 		mlp *= 2
@@ -96,15 +97,13 @@ func (b *builder) gemma4Layer(i int) {
 
 // gemma4Attention: full layers have a head size, and where their values are their keys a number of KV heads, of their
 // own; layers that reuse another one's keys and values have no projections for them.
-func (b *builder) gemma4Attention(path string, full, shared bool) {
+func (b *builder) gemma4Attention(path string, layer int, shared bool) {
+	full := b.Types[layer] == hub.FullAttention
 	dim, kv := b.HeadDim, b.KVHeads
-	if full && b.GlobalHeadDim > 0 {
-		dim = b.GlobalHeadDim
+	if full {
+		dim, kv = b.fullHeads(layer)
 	}
 	same := b.KEqualsV && full
-	if same && b.GlobalKVHeads > 0 {
-		kv = b.GlobalKVHeads
-	}
 	b.linear(path+"q_proj", Projection, b.Heads*dim, b.Hidden)
 	if !shared {
 		b.linear(path+"k_proj", Projection, kv*dim, b.Hidden)
@@ -117,4 +116,22 @@ func (b *builder) gemma4Attention(path string, full, shared bool) {
 	if !shared {
 		b.norm(path+"k_norm", Norm, dim)
 	}
+}
+
+// fullHeads are the head size and the number of KV heads of a full layer.
+func (b *builder) fullHeads(layer int) (dim, kv int64) {
+	dim, kv = b.GlobalHeadDim, 0
+	if b.KEqualsV {
+		kv = b.GlobalKVHeads
+	}
+	if own, ok := b.Own[strconv.Itoa(layer)]; ok {
+		dim, kv = own.HeadDim, own.KVHeads
+	}
+	if dim <= 0 {
+		dim = b.HeadDim
+	}
+	if kv <= 0 {
+		kv = b.KVHeads
+	}
+	return dim, kv
 }

@@ -109,6 +109,11 @@ type sizes struct {
 	GlobalHeadDim int64 `json:"global_head_dim"`
 	GlobalKVHeads int64 `json:"num_global_key_value_heads"`
 	KEqualsV      bool  `json:"attention_k_eq_v"`
+	// Own are the heads of full layers by number, as transformers writes them in place of the global ones.
+	Own map[string]struct {
+		HeadDim int64 `json:"head_dim"`
+		KVHeads int64 `json:"num_key_value_heads"`
+	} `json:"per_layer_config"`
 	SharedKV      int   `json:"num_kv_shared_layers"`
 	DoubleWide    bool  `json:"use_double_wide_mlp"`
 	PerLayer      int64 `json:"hidden_size_per_layer_input"`

@@ -110,6 +110,28 @@ var shared = func() string {
 	return "../../../../shared/configs"
 }()
 
+// Sizes that transformers writes layer by layer are the global ones of others: the lists are the same.
+func TestSizesLayerByLayer(t *testing.T) {
+	config := func(sizes string) []byte {
+		return []byte(`{"model_type": "gemma4_text", "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+			"hidden_size": 24, "intermediate_size": 40, "vocab_size": 96, "sliding_window": 16, "num_kv_shared_layers": 2,
+			"layer_types": ["sliding_attention", "sliding_attention", "full_attention", "full_attention", "sliding_attention", "full_attention"], ` + sizes + `}`)
+	}
+	for _, x := range []struct{ global, each string }{
+		{`"global_head_dim": 16`, `"per_layer_config": {"2": {"head_dim": 16}, "3": {"head_dim": 16}, "5": {"head_dim": 16}}`},
+		{`"global_head_dim": 16, "num_global_key_value_heads": 1, "attention_k_eq_v": true`,
+			`"attention_k_eq_v": true, "per_layer_config": {"2": {"head_dim": 16, "num_key_value_heads": 1}, "3": {"head_dim": 16, "num_key_value_heads": 1}, "5": {"head_dim": 16, "num_key_value_heads": 1}}`},
+	} {
+		global, each := lines(of(t, config(x.global))), lines(of(t, config(x.each)))
+		if !slices.Equal(global, each) {
+			t.Errorf("%s gives\n%s\nand layer by layer\n%s", x.global, strings.Join(global, "\n"), strings.Join(each, "\n"))
+		}
+		if none := lines(of(t, config(`"attention_k_eq_v": false`))); slices.Equal(none, each) {
+			t.Errorf("%s changes nothing", x.each)
+		}
+	}
+}
+
 func TestConfigsThatDoNotSay(t *testing.T) {
 	for _, tt := range []struct{ config, want string }{
 		{`{"model_type": "mamba9"}`, "mamba9"},
