@@ -24,7 +24,8 @@ func newGuide() *cobra.Command {
 				for _, chapter := range guide.Chapters() {
 					fmt.Fprintf(out, "%2d  %-10s %s\n", chapter.Number, chapter.Name, chapter.Title)
 				}
-				_, err := fmt.Fprintln(out, "\n`reprise guide NAME` prints a chapter; every command in it is one that a test runs")
+				_, err := fmt.Fprintln(out, "\n`reprise guide NAME` prints a chapter; every command in it is one that a test runs. `reprise` is bin/reprise of a\n"+
+					"checkout, or what `make install` put where programs are looked for.")
 				return err
 			}
 			chapter, err := guide.Find(args[0])

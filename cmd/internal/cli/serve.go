@@ -82,7 +82,7 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.cacheDisk, "cache-disk", "", "keep state in this `DIR`, too, so that it survives a restart; on is REPRISE_HOME/kv; processes may share it. Off when not given")
 	fs.StringVar(&f.diskLimit, "cache-disk-limit", "20GB", "bytes of that folder: `SIZE`, decimal")
 	fs.StringVar(&f.diskRate, "cache-disk-rate", "50GB", "write at most this `SIZE` a day there: an SSD wears")
-	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s: how long a block is kept (24h when not said), from which size of the store on nothing is stored (no limit), how long an answer may take (1s). Off when not given")
+	fs.StringVar(&f.l2, "l2", "", "share state through the Valkey or Redis at `URL`: redis://[user:password@]host:port/db, rediss:// with TLS; ?ttl=24h&limit=8GB&timeout=1s: how long a block is kept (24h when not said), from which size of the store on nothing is stored (no limit), how long an answer may take (1s). Quote it: shells read ? and &. Off when not given")
 	fs.StringVar(&f.warm, "warm", "", "run the requests in `FILE` at the start, one token long: JSON bodies of chat completions (or with a prompt), one, a list, or one a line")
 	fs.BoolVar(&f.noReuse, "no-reuse", false, "look up and count, but compute everything")
 	marked(cmd, inPlan, "cache-mem", "memory-limit", "cache-disk", "cache-disk-limit", "cache-disk-rate", "l2", "warm", "no-reuse")
