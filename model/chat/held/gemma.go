@@ -26,7 +26,11 @@ func (g *gemma) call(t tool, exact *chat.Dict) string {
 		return head + " " + g.anyObject()
 	}
 	g.root = t.params
-	return head + " " + g.object(resolved(t.params, t.params))
+	params := g.resolved(g.root, g.root)
+	if params == nil { // a reference that leads nowhere, or round
+		return head + " " + g.anyObject()
+	}
+	return head + " " + g.object(params)
 }
 
 // literal is exactly a value.
@@ -78,20 +82,11 @@ func (g *gemma) key(name string) string {
 
 // value is the rule of what a part of the schema allows.
 func (g *gemma) value(v chat.Value) string {
-	d := resolved(g.root, v)
+	d := g.resolved(g.root, v)
 	if d == nil {
 		return g.any()
 	}
-	if name, ok := g.known[d]; ok {
-		return name
-	}
-	if g.known == nil {
-		g.known = map[*chat.Dict]string{}
-	}
-	name := g.fresh()
-	g.known[d] = name
-	g.rule(name, g.expression(d))
-	return name
+	return g.part(d, func() string { return g.expression(d) })
 }
 
 func (g *gemma) expression(d *chat.Dict) string {

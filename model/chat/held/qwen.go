@@ -28,7 +28,7 @@ func (q *qwen) call(t tool, exact *chat.Dict) string {
 		return text("\n<function=" + t.name + ">\n" + all.String() + "</function>\n")
 	}
 	q.root = t.params
-	params := resolved(t.params, t.params)
+	params := q.resolved(q.root, q.root)
 	if params == nil {
 		return head + " " + q.free() + " " + tail
 	}
@@ -76,22 +76,24 @@ func (q *qwen) until(rx string) string {
 
 // value is a parameter's value with its closing tag. A type that includes texts is written as a text or as JSON.
 func (q *qwen) value(v chat.Value) string {
-	d := resolved(q.root, v)
+	d := q.resolved(q.root, v)
 	if d == nil {
 		return q.until(`(?s:.*)`)
 	}
-	values, schemas := alternatives(d)
-	var out []string
-	for _, v := range values {
-		out = append(out, text(plain(v)+shutValue))
-	}
-	for _, s := range schemas {
-		out = append(out, q.value(s))
-	}
-	if len(out) == 0 {
-		out = q.typed(d, types(d))
-	}
-	return q.rule(q.fresh(), strings.Join(out, " | "))
+	return q.part(d, func() string {
+		values, schemas := alternatives(d)
+		var out []string
+		for _, v := range values {
+			out = append(out, text(plain(v)+shutValue))
+		}
+		for _, s := range schemas {
+			out = append(out, q.value(s))
+		}
+		if len(out) == 0 {
+			out = q.typed(d, types(d))
+		}
+		return strings.Join(out, " | ")
+	})
 }
 
 func (q *qwen) typed(d *chat.Dict, kinds []string) (out []string) {

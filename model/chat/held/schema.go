@@ -14,8 +14,9 @@ import (
 // schema, properties, required, additionalProperties, items, prefixItems, minItems, maxItems, minLength, maxLength, pattern, and
 // the bounds of numbers.
 
-// resolved follows references and joins allOf; nil: anything goes. It gives up where they go round.
-func resolved(root *chat.Dict, v chat.Value) *chat.Dict {
+// resolved follows references and joins allOf; nil: anything goes. It gives up where they go round. The same part gives the same
+// dictionary each time, by which its rule is known again.
+func (o *writer) resolved(root *chat.Dict, v chat.Value) *chat.Dict {
 	d, ok := v.(*chat.Dict)
 	for range 16 {
 		if !ok {
@@ -23,11 +24,24 @@ func resolved(root *chat.Dict, v chat.Value) *chat.Dict {
 		}
 		ref, has := d.Get("$ref")
 		if !has {
-			return joinedParts(root, d)
+			return o.whole(root, d)
 		}
 		d, ok = lookUp(root, ref)
 	}
 	return nil
+}
+
+// whole is a part with its allOf joined.
+func (o *writer) whole(root, d *chat.Dict) *chat.Dict {
+	joined, ok := o.joined[d]
+	if !ok {
+		if o.joined == nil {
+			o.joined = map[*chat.Dict]*chat.Dict{}
+		}
+		joined = joinedParts(root, d)
+		o.joined[d] = joined
+	}
+	return joined
 }
 
 // joinedParts lays the parts of allOf over the schema that holds them.

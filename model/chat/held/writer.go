@@ -16,10 +16,11 @@ type writer struct {
 	out      strings.Builder
 	rules    int
 	wrote    bool
-	patterns bool                  // texts' patterns bind
-	content  string                // the rule of the content, "" when there is none
-	known    map[*chat.Dict]string // rules of schemas' parts, so that one may refer to itself
-	once     map[string]bool       // rules that several places use
+	patterns bool                      // texts' patterns bind
+	content  string                    // the rule of the content, "" when there is none
+	known    map[*chat.Dict]string     // rules of schemas' parts, so that one may refer to itself
+	joined   map[*chat.Dict]*chat.Dict // parts with their allOf joined
+	once     map[string]bool           // rules that several places use
 }
 
 // rule writes a rule of that name.
@@ -33,6 +34,20 @@ func (o *writer) rule(name, body string) string {
 func (o *writer) fresh() string {
 	o.rules++
 	return fmt.Sprintf("r%d", o.rules)
+}
+
+// part is the rule of a schema's part, written when it is first met. Its name is known before its body is made: a part may refer to
+// itself.
+func (o *writer) part(d *chat.Dict, body func() string) string {
+	if name, ok := o.known[d]; ok {
+		return name
+	}
+	if o.known == nil {
+		o.known = map[*chat.Dict]string{}
+	}
+	name := o.fresh()
+	o.known[d] = name
+	return o.rule(name, body())
 }
 
 // shared writes a rule once.
