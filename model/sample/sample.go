@@ -100,8 +100,11 @@ func (p Params) Next(s *mlx.Scope, logits mlx.Array, position int) mlx.Array {
 
 func (p Params) filters() bool { return (p.TopP > 0 && p.TopP < 1) || p.MinP > 0 || p.TopK > 0 }
 
+// coldest is the temperature below which a logit over it would leave float32, and be no number where it is 0: it is greedy as it is.
+const coldest = 1e-30
+
 func (p Params) heat(s *mlx.Scope, logits mlx.Array) mlx.Array {
-	return s.Multiply(logits, s.Scalar(1/p.Temperature, mlx.Float32))
+	return s.Multiply(logits, s.Scalar(1/max(p.Temperature, coldest), mlx.Float32))
 }
 
 // Filter sorts the tokens by probability, rising, and removes what the filters exclude: it returns the ids in

@@ -169,6 +169,24 @@ func TestTheBestIDAlwaysStays(t *testing.T) {
 	})
 }
 
+// The colder, the surer, down to the smallest number that JSON has: 1/1e-40 is infinite in float32, and 0 times that is no number.
+func TestTheColdestDrawIsTheBest(t *testing.T) {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+		logits := []float32{-3, 0, float32(math.Inf(-1)), 12.5, 12, 0}
+		for _, temperature := range []float64{1e-3, 1e-10, 1e-30, 1e-38, 1e-40, 1e-300, 5e-324} {
+			for _, p := range []Params{{}, {TopP: 0.9}, {TopK: 5}, {MinP: 1e-9}} {
+				p.Temperature = temperature
+				for position := range 8 {
+					if id, err := next(s, p, logits, position); err != nil || id != 3 {
+						t.Errorf("%+v: %d, %v, want 3", p, id, err)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
 func TestGreedyIsTheFirstLargest(t *testing.T) {
 	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
 		for _, c := range []struct {
