@@ -87,14 +87,17 @@ func (t *turn) bind() error {
 		d = nil // a raw text is continued as it is
 	}
 	h := &hold{allowed: make([]bool, t.model.Info().Vocab)}
-	var refused *held.Error
-	if h.matcher, h.ends, err = held.Compile(tok, d, tools, w, thinking); errors.As(err, &refused) {
-		return &RequestError{Code: "invalid_value", Param: refused.Param, Message: refused.Problem}
-	} else if err != nil {
-		return err
+	if h.matcher, h.ends, err = held.Compile(tok, d, tools, w, thinking); err == nil {
+		t.hold = h
+		if err = h.next(); err != nil { // it goes round before its first token, or is too large to follow
+			err = w.Refusal(err)
+		}
 	}
-	t.hold = h
-	return h.next()
+	var refused *held.Error
+	if errors.As(err, &refused) {
+		return &RequestError{Code: "invalid_value", Param: refused.Param, Message: refused.Problem}
+	}
+	return err
 }
 
 // thinking is what may stand before the answer.

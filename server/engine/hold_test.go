@@ -101,14 +101,16 @@ func heldToASchema(t *testing.T, e *Engine, runs int) {
 
 // A schema that the library cannot keep to is the client's mistake, by the parameter's name.
 func TestASchemaThatCannotBeHeld(t *testing.T) {
-	format, err := held.Schema([]byte(`{"$ref":"http://127.0.0.1:1/x"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = real.Turn(context.Background(), Request{Prompt: promptOf("x"), MaxTokens: 4, Held: held.Want{Format: format, Param: "response_format"}}, nil)
-	var refused *RequestError
-	if !errors.As(err, &refused) || refused.Param != "response_format" {
-		t.Errorf("%v", err)
+	for _, schema := range []string{`{"$ref":"http://127.0.0.1:1/x"}`, `{"$ref":"#"}`} { // the second one only fails at its first token
+		format, err := held.Schema([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = real.Turn(context.Background(), Request{Prompt: promptOf("x"), MaxTokens: 4, Held: held.Want{Format: format, Param: "response_format"}}, nil)
+		var refused *RequestError
+		if !errors.As(err, &refused) || refused.Param != "response_format" {
+			t.Errorf("%s: %v", schema, err)
+		}
 	}
 }
 

@@ -81,13 +81,13 @@ func Compile(tok *grammar.Tokenizer, d *parse.Dialect, tools []chat.Value, w Wan
 		}
 	}
 	if err != nil {
-		return nil, nil, w.refusal(err)
+		return nil, nil, w.Refusal(err)
 	}
 	return m, g.Ends, nil
 }
 
-// refusal names the parameter that asked for what cannot be held to.
-func (w Want) refusal(err error) error {
+// Refusal is an *Error that names the parameter that asked for what cannot be held to.
+func (w Want) Refusal(err error) error {
 	var own *Error
 	if errors.As(err, &own) {
 		return err
