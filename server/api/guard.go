@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"reprise/server/api/openai"
 	"reprise/server/api/wire"
 )
 
@@ -36,7 +35,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				Message: "the API key is missing or wrong: send Authorization: Bearer KEY, or x-api-key: KEY"}
 		}
 		if err != nil {
-			openai.WriteError(w, err)
+			writeError(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)

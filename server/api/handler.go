@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"reprise/server/api/anthropic"
 	"reprise/server/api/openai"
 	"reprise/server/api/wire"
 )
@@ -17,21 +18,27 @@ func (s *Server) handler(routes []wire.Route) http.Handler {
 	mux := http.NewServeMux()
 	methods := map[string][]string{}
 	for _, r := range routes {
-		mux.HandleFunc(r.Method+" "+r.Path, handle(r.Handle, r.Fail))
+		mux.HandleFunc(r.Method+" "+r.Path, handle(r.Handle))
 		methods[r.Path] = append(methods[r.Path], r.Method)
 	}
 	for path, allowed := range methods {
-		mux.HandleFunc(path, handle(wrongMethod(allowed), nil))
+		mux.HandleFunc(path, handle(wrongMethod(allowed)))
 	}
-	mux.HandleFunc("/", handle(notFound, nil))
+	mux.HandleFunc("/", handle(notFound))
 	return s.survive(s.guard(s.bodies.count(s.record(mux))))
 }
 
-// handle gives a route's error to the client, in OpenAI's shape unless fail has another.
-func handle(h func(http.ResponseWriter, *http.Request) error, fail func(http.ResponseWriter, error)) http.HandlerFunc {
-	if fail == nil {
-		fail = openai.WriteError
+// writeError answers in the shape of the API that the path belongs to, also where no route of it was reached.
+func writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if path := r.URL.Path; path == anthropic.Path || strings.HasPrefix(path, anthropic.Path+"/") {
+		anthropic.WriteError(w, err)
+		return
 	}
+	openai.WriteError(w, err)
+}
+
+// handle gives a route's error to the client.
+func handle(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
 		switch {
@@ -39,7 +46,7 @@ func handle(h func(http.ResponseWriter, *http.Request) error, fail func(http.Res
 		case errors.Is(err, wire.ErrCut):
 			panic(http.ErrAbortHandler) // net/http's way to cut a connection
 		default:
-			fail(w, err)
+			writeError(w, r, err)
 		}
 	}
 }
@@ -73,7 +80,7 @@ func (s *Server) survive(next http.Handler) http.Handler {
 			if began.written {
 				panic(http.ErrAbortHandler)
 			}
-			openai.WriteError(w, &wire.Error{Status: http.StatusInternalServerError, Code: "internal_error",
+			writeError(w, r, &wire.Error{Status: http.StatusInternalServerError, Code: "internal_error",
 				Message: "the server made a mistake; its log has the details"})
 		}()
 		next.ServeHTTP(began, r)

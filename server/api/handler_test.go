@@ -52,6 +52,10 @@ func TestBodies(t *testing.T) {
 	if _, message := failure(t, w); w.Code != 400 || !strings.Contains(message, "gzip") {
 		t.Errorf("a compressed body: %d %s", w.Code, w.Body)
 	}
+	w = call(h, "POST", "/v1/chat/completions", strings.Replace(goodChat, "Hi", "\xe9t\xe9", 1))
+	if _, message := failure(t, w); w.Code != 400 || !strings.Contains(message, "UTF-8") {
+		t.Errorf("a body in Latin-1: %d %s", w.Code, w.Body)
+	}
 	if w := call(h, "POST", "/v1/chat/completions", goodChat, "Content-Type", "text/plain"); w.Code != 200 {
 		t.Errorf("a good body: %d %s", w.Code, w.Body)
 	}

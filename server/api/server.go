@@ -41,7 +41,7 @@ const (
 	DefaultOpenTurns = 64
 )
 
-// Limits of a connection. A request's body has its own (package wire); an answer takes as long as it takes.
+// Limits of a connection. A request's body has its own (package wire) as well; an answer takes as long as it takes.
 const (
 	headerTime  = 10 * time.Second
 	idleTime    = 2 * time.Minute
@@ -113,6 +113,7 @@ func NewServer(opts Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           s.handler(slices.Concat(own, openai.New(turns).Routes(), anthropic.New(turns).Routes(), responses.New(turns).Routes())),
 		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       headerTime + wire.BodyTime, // of a body that nobody reads, too: it is waited for before the answer leaves
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,
 		BaseContext:       func(net.Listener) context.Context { return base },

@@ -12,14 +12,17 @@ import (
 // API is the endpoints over one engine.
 type API struct{ turns *wire.Turns }
 
+// Path is where the endpoints are, and what lies below it. Errors there are for WriteError.
+const Path = "/v1/messages"
+
 // New makes the endpoints.
 func New(turns *wire.Turns) *API { return &API{turns} }
 
 // Routes are the endpoints.
 func (a *API) Routes() []wire.Route {
 	return []wire.Route{
-		{Method: http.MethodPost, Path: "/v1/messages", Handle: a.create, Fail: WriteError},
-		{Method: http.MethodPost, Path: "/v1/messages/count_tokens", Handle: a.count, Fail: WriteError},
+		{Method: http.MethodPost, Path: Path, Handle: a.create},
+		{Method: http.MethodPost, Path: Path + "/count_tokens", Handle: a.count},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // Limits of a request body.
@@ -15,7 +16,7 @@ const (
 	MaxDepth = 128              // objects and lists inside each other
 	MaxItems = 16384            // messages of a conversation, or items that make them
 	MaxTools = 1024             // declarations
-	bodyTime = 60 * time.Second // to send it in
+	BodyTime = 60 * time.Second // to send it in
 )
 
 // ReadObject reads a request's body, which must be one JSON object.
@@ -34,7 +35,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	// The deadline must not outlive the body: net/http watches the idle socket for a client that leaves, and a
 	// deadline that passes then looks like one. Recorders in tests have none to set.
 	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTime))
+	_ = rc.SetReadDeadline(time.Now().Add(BodyTime))
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	_ = rc.SetReadDeadline(time.Time{})
 	var tooLarge *http.MaxBytesError
@@ -52,6 +53,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // ParseObject takes the JSON text of one object apart.
 func ParseObject(data []byte) (*Object, error) {
+	if !utf8.Valid(data) { // encoding/json would put U+FFFD in place of what is not, silently
+		return nil, BadRequest("", CodeInvalidJSON, "the request body is not UTF-8, which JSON is written in")
+	}
 	// Looked at before parsing, whose stack grows with the depth.
 	if depth(data) > MaxDepth {
 		return nil, BadRequest("", CodeInvalidJSON, "the request body nests objects and lists more than %d deep", MaxDepth)

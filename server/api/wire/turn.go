@@ -41,7 +41,6 @@ type Route struct {
 	Method string
 	Path   string // a pattern of net/http's mux, without the method
 	Handle func(w http.ResponseWriter, r *http.Request) error
-	Fail   func(w http.ResponseWriter, err error) // writes an error in the API's own shape; nil: OpenAI's
 }
 
 // TurnHeader names the turn's row in the ledger. It is set before the turn runs, since a stream's headers leave early.
