@@ -204,6 +204,38 @@ func TestPrefillForAnotherProcess(t *testing.T) {
 	}
 }
 
+// The token that nobody reads behind a prefill is not put back in place of the answer, though both are of the same words.
+func TestPrefillForAnotherProcessRemembersNoAnswer(t *testing.T) {
+	v := valkeytest.Start(t)
+	o := Options{L2: v.URL("timeout=5s")}
+	first, second := openWith(t, o), openWith(t, o)
+	ids := func(text string) []int32 {
+		t.Helper()
+		ids, err := first.model.Tokenizer.Encode(text, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	word, space := ids("Paris")[:1], ids("\n")[:1]
+	question := []chat.Message{chat.NewMessage("user", "What is the capital of France?")}
+	half := func(e *auditing, part PD, messages []chat.Message, says ...int32) *Result {
+		t.Helper()
+		Say(e.Engine, says)
+		res, err := e.Turn(context.Background(), Request{Prompt: prompt.Input{Messages: messages}, MaxTokens: 2, PD: part, Stored: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	half(first, PDPrefill, question, word...)
+	answer := half(second, PDDecode, question, word[0], space[0]).Message(func(int) string { return "" })
+	next := append(question, answer, chat.NewMessage("user", "And of Italy?"))
+	if a, b := half(first, PDPrefill, next), half(second, PDDecode, next); !slices.Equal(a.Prompt, b.Prompt) {
+		t.Errorf("after %v the prompt is %v in one process and %v in the other", answer, a.Prompt, b.Prompt)
+	}
+}
+
 // Acceptance 5.2 and 5.3: a second process goes on from what the first one shared, to the bit; and whatever happens to the store,
 // also in the middle of a turn, the turn answers, with a reason.
 func TestSharedStore(t *testing.T) {

@@ -284,14 +284,14 @@ func (t *turn) emit(ev Event) error {
 }
 
 // remember notes the answer, so that a client that sends it back gets its ids. The client must not have the end of the
-// answer before that.
+// answer before that. The token behind a prefill for another process is no answer: its text may be that of one of more tokens.
 func (t *turn) remember() {
 	if t.remembered || len(t.result.IDs) == 0 {
 		return
 	}
 	t.remembered = true
 	answer := t.result.Message(func(int) string { return "" })
-	if !t.result.Truncated { // half a call is rendered, not put back: what it would open stays open in the prompt
+	if !t.result.Truncated && t.req.PD != PDPrefill { // half a call is rendered, not put back: what it would open stays open in the prompt
 		t.model.assembler.Remember(t.prompt, t.result.IDs, answer)
 	}
 	t.repaired()
