@@ -140,6 +140,8 @@ func TestWhatIsNoRun(t *testing.T) {
 		{"other.csv", "a,b\n1,2\n", "neither turn_id nor"},
 		{"bad.csv", "turn_id,prompt_tokens\nt1,many\n", `bad.csv:2: prompt_tokens is "many"`},
 		{"negative.csv", "turn_id,prompt_tokens\nt1,-4\n", "not a number from 0 up"},
+		{"nan.csv", "turn_id,ttft_ms\nt1,NaN\n", "not a number from 0 up"},
+		{"inf.csv", "turn_id,ttft_ms\nt1,+Inf\n", "not a number from 0 up"},
 		{"short.csv", "turn_id,prompt_tokens\nt1\n", "no CSV"},
 	} {
 		path := filepath.Join(dir, tt.name)
