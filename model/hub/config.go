@@ -122,7 +122,9 @@ func parseConfig(raw []byte) (*Config, error) {
 		c.Text = top.Text
 		c.TextModelType = inner.ModelType
 	}
-	c.Context = inner.Context
+	if c.Context = inner.Context; c.Context < 0 || c.Context > 1<<40 {
+		return nil, fmt.Errorf("max_position_embeddings is %d", c.Context)
+	}
 	c.DType = inner.DType
 	if c.DType == "" {
 		c.DType = inner.TorchDType

@@ -3,7 +3,9 @@ package hub
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -84,6 +86,9 @@ func readShape(text json.RawMessage) (shape, error) {
 	}
 	if len(s.LayerTypes) != s.Layers {
 		return s, fmt.Errorf("layer_types has %d entries for %d layers", len(s.LayerTypes), s.Layers)
+	}
+	if s.Window <= 0 && slices.Contains(s.LayerTypes, SlidingAttention) {
+		return s, errors.New("sliding_window is missing, or not a size, and there are layers of sliding attention")
 	}
 	if s.SharedKV < 0 || s.SharedKV > s.Layers {
 		return s, fmt.Errorf("num_kv_shared_layers is %d of %d layers", s.SharedKV, s.Layers)

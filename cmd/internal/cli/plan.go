@@ -99,6 +99,13 @@ func (f *planFlags) run(c *cobra.Command) error {
 	return p.WriteText(c.OutOrStdout())
 }
 
+// What is planned at most: beyond, sums over a loop would not be numbers any more.
+const (
+	mostTokens    = 1 << 32
+	mostTurns     = 1_000_000
+	mostBandwidth = 1e6 // GB/s
+)
+
 // check looks at the flags alone.
 func (f *planFlags) check(c *cobra.Command) error {
 	f.Reserve = -1
@@ -124,6 +131,12 @@ func (f *planFlags) check(c *cobra.Command) error {
 		return fmt.Errorf("--max-tokens %d: must not be negative", f.Answer)
 	case f.bandwidth < 0:
 		return fmt.Errorf("--bandwidth %v: must not be negative", f.bandwidth)
+	case !(f.bandwidth <= mostBandwidth): // NaN too
+		return fmt.Errorf("--bandwidth %v: must be in GB/s, at most %v", f.bandwidth, float64(mostBandwidth))
+	case max(f.Context, f.Answer) > mostTokens:
+		return fmt.Errorf("--ctx %d, --max-tokens %d: must be at most %d", f.Context, f.Answer, mostTokens)
+	case f.Turns > mostTurns:
+		return fmt.Errorf("--turns %d: must be at most %d", f.Turns, mostTurns)
 	}
 	if f.all {
 		for _, name := range []string{"recipe", "model", "config", "machine", "ctx", "profile", "turns", "max-tokens", "measured", "bandwidth"} {

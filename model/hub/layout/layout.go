@@ -137,8 +137,9 @@ type sizes struct {
 type builder struct {
 	*Layout
 	sizes
-	prefix string
-	err    error
+	prefix   string
+	elements float64 // so far
+	err      error
 }
 
 func (b *builder) read(c *hub.Config) error {
@@ -207,11 +208,26 @@ func (b *builder) need(keys map[string]int64) {
 	}
 }
 
+// mostElements are those of all tensors together: more than any computer holds.
+const mostElements = 1 << 50
+
 func (b *builder) add(t Tensor) {
-	if b.err == nil {
-		t.Name = b.prefix + t.Name
-		b.Tensors = append(b.Tensors, t)
+	if b.err != nil {
+		return
 	}
+	t.Name = b.prefix + t.Name
+	n := 1.0
+	for _, d := range t.Shape {
+		if n *= float64(d); d <= 0 {
+			b.err = fmt.Errorf("the config's sizes make %s of shape %v", t.Name, t.Shape)
+			return
+		}
+	}
+	if b.elements += n; b.elements > mostElements {
+		b.err = fmt.Errorf("the config's sizes make a model that no computer holds: %s of shape %v", t.Name, t.Shape)
+		return
+	}
+	b.Tensors = append(b.Tensors, t)
 }
 
 // linear is a module's weight [out, in].

@@ -139,6 +139,9 @@ func TestConfigsThatDoNotSay(t *testing.T) {
 		{`{"model_type": "qwen3_5", "text_config": {"num_hidden_layers": 0}}`, "num_hidden_layers"},
 		{`{"model_type": "qwen3_5_moe", "text_config": {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 8, "num_experts": 4}}`, "linear_"},
 		{`{"model_type": "gemma3_text", "num_hidden_layers": 1, "num_attention_heads": 1, "hidden_size": -8, "vocab_size": 9}`, "hidden_size"},
+		{`{"model_type": "gemma3_text", "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "intermediate_size": 2000000000, "hidden_size": 2000000000, "vocab_size": 2000000000}`, "no computer holds"},
+		{`{"model_type": "gemma3_text", "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1, "intermediate_size": 8, "hidden_size": 8, "head_dim": 8, "vocab_size": 9, "layer_types": ["sliding_attention"]}`, "sliding_window"},
+		{`{"model_type": "gemma3_text", "max_position_embeddings": -1}`, "max_position_embeddings"},
 	} {
 		c, err := hub.ParseConfig([]byte(tt.config))
 		if err == nil {
