@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,7 +16,7 @@ import (
 )
 
 // pages are what a newcomer reads beside the guide, from the top of the checkout.
-var pages = []string{"README.md", "CONTRIBUTING.md", "server/api/PARAMETERS.md"}
+var pages = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "server/api/PARAMETERS.md"}
 
 var (
 	span      = regexp.MustCompile("`([^`]+)`")
@@ -52,6 +53,31 @@ func TestThePagesNameWhatIsThere(t *testing.T) {
 		}
 	}
 }
+
+// third_party/NOTICE has a line for every Go module of this program, here and on a Mac.
+func TestTheNoticeIsWhole(t *testing.T) {
+	top := filepath.Join(packageDir, "../../..")
+	notice, err := os.ReadFile(filepath.Join(top, "third_party/NOTICE"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, system := range []string{"linux", "darwin"} {
+		list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", "./cmd/reprise")
+		list.Dir, list.Env = top, append(os.Environ(), "GOOS="+system)
+		out, err := list.Output()
+		modules := strings.Fields(string(out))
+		if err != nil || len(modules) < 20 {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, m := range modules {
+			if name := majorVersion.ReplaceAllString(m, ""); !strings.Contains(string(notice), "\n  "+name+" ") {
+				t.Errorf("%s: third_party/NOTICE has no line for %s", system, name)
+			}
+		}
+	}
+}
+
+var majorVersion = regexp.MustCompile(`/v\d+$`)
 
 // page is one being read.
 type page struct {
