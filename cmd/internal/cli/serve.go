@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -106,41 +107,15 @@ func newServe() *cobra.Command {
 }
 
 func (f *serveFlags) run(c *cobra.Command) error {
-	var level slog.Level
-	switch {
-	case len(f.models) > 1:
-		return fmt.Errorf("--model %s: more than one model at a time is not built yet; name one", f.models[1])
-	case f.maxOutput < 0:
-		return usagef("--max-output %d: must not be negative", f.maxOutput)
-	case level.UnmarshalText([]byte(f.logLevel)) != nil:
-		return usagef("--log-level %s: must be debug, info, warn or error", f.logLevel)
-	case f.logFormat != "text" && f.logFormat != "json":
-		return usagef("--log-format %s: must be text or json", f.logFormat)
-	}
-	if len(f.models) == 1 {
-		f.model = f.models[0]
-	}
-	var kept engine.Options
-	if err := f.keep(&kept); err != nil {
-		return err
-	}
-	opts, err := f.options()
+	log, err := f.logger(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	for _, text := range f.forced {
-		forced, err := forceTool(text)
-		if err != nil {
-			return err
-		}
-		opts.ForceTools = append(opts.ForceTools, forced)
+	opts, err := f.engine()
+	if err != nil {
+		return err
 	}
-	opts.MemoryLimit, opts.CacheMem, opts.Splice, opts.Audit, opts.NoReuse = kept.MemoryLimit, kept.CacheMem, kept.Splice, kept.Audit, f.noReuse
-	opts.CacheDisk, opts.CacheDiskLimit, opts.CacheDiskDaily, opts.L2 = kept.CacheDisk, kept.CacheDiskLimit, kept.CacheDiskDaily, f.l2
-	key := f.key
-	if key == "" {
-		key = os.Getenv(keyVariable)
-	}
+	key := keyOr(f.key)
 	if err := free(f.addr, key); err != nil {
 		return err
 	}
@@ -148,16 +123,10 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	dir, err := ledgerDir()
-	if err != nil {
+	if opts.LedgerDir, err = ledgerDir(); err != nil {
 		return err
 	}
-	var lines slog.Handler = slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})
-	if f.logFormat == "json" {
-		lines = slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})
-	}
-	log := slog.New(lines)
-	opts.MaxOutput, opts.LedgerDir, opts.Logger = f.maxOutput, dir, log
+	opts.Logger = log
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	e, err := load.Open(ctx, opts, c.ErrOrStderr())
@@ -187,6 +156,54 @@ func (f *serveFlags) run(c *cobra.Command) error {
 	fmt.Fprintln(c.OutOrStdout(), ready(s, e))
 	defer warm.Start(ctx, e, first, log).Close() // before the engine is closed
 	return serve(ctx, s, log)
+}
+
+// logger writes the log as the flags say.
+func (f *serveFlags) logger(out io.Writer) (*slog.Logger, error) {
+	var o slog.HandlerOptions
+	var level slog.Level
+	if level.UnmarshalText([]byte(f.logLevel)) != nil {
+		return nil, usagef("--log-level %s: must be debug, info, warn or error", f.logLevel)
+	}
+	o.Level = level
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(out, &o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, &o)), nil
+	}
+	return nil, usagef("--log-format %s: must be text or json", f.logFormat)
+}
+
+// engine is what the flags make of the engine.
+func (f *serveFlags) engine() (opts engine.Options, err error) {
+	switch {
+	case len(f.models) > 1:
+		return opts, fmt.Errorf("--model %s: more than one model at a time is not built yet; name one", f.models[1])
+	case f.maxOutput < 0:
+		return opts, usagef("--max-output %d: must not be negative", f.maxOutput)
+	case len(f.models) == 1:
+		f.model = f.models[0]
+	}
+	var kept engine.Options
+	if err := f.keep(&kept); err != nil {
+		return opts, err
+	}
+	opts, err = f.optionsFor(func(o *engine.Options) {
+		*o = kept
+		o.Model, o.MaxOutput, o.NoReuse = f.model, f.maxOutput, f.noReuse
+	})
+	if err != nil {
+		return opts, err
+	}
+	for _, text := range f.forced {
+		forced, err := forceTool(text)
+		if err != nil {
+			return opts, err
+		}
+		opts.ForceTools = append(opts.ForceTools, forced)
+	}
+	return opts, nil
 }
 
 // forceTool reads NAME@TEXT[=JSON].
@@ -246,10 +263,10 @@ func (f *serveFlags) tiers(o *engine.Options) (err error) {
 	if o.CacheDiskDaily, err = console.ParseBytes(f.diskRate); err != nil || o.CacheDiskDaily == 0 {
 		return usagef("--cache-disk-rate %s: must be a size a day like 50GB", f.diskRate)
 	}
-	if f.l2 == "" {
+	if o.L2 = f.l2; o.L2 == "" {
 		return nil
 	}
-	if err := engine.CheckL2(f.l2); err != nil {
+	if err := engine.CheckL2(o.L2); err != nil {
 		return usagef("--l2: %w", err)
 	}
 	return nil
