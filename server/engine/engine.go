@@ -73,6 +73,8 @@ type Engine struct {
 	mu    sync.Mutex // guards what follows
 	turns []*turn    // open ones
 	peaks int        // of MLX's that were begun
+
+	closed sync.Once
 }
 
 // Open starts the worker and loads the model.
@@ -120,8 +122,10 @@ func Open(ctx context.Context, opts Options) (_ *Engine, err error) {
 	return e, nil
 }
 
-// Close waits for the step in progress and releases everything.
-func (e *Engine) Close() {
+// Close waits for the step in progress and releases everything. Later calls do nothing, and return when it is done.
+func (e *Engine) Close() { e.closed.Do(e.release) }
+
+func (e *Engine) release() {
 	e.press.close()
 	e.lower.close() // before the cache goes: it stores what is left
 	if e.audits != nil {
