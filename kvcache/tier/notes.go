@@ -22,12 +22,12 @@ func noteKey(name string) string { return keyPrefix + "n:" + name }
 func (r *Remote) Note(name string, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(data) > mostNote || r.waiting+int64(len(data)) > mostWaiting || r.breaker.isOpen() {
+	if len(data) > mostNote || r.waiting.Amount()+int64(len(data)) > mostWaiting || r.breaker.isOpen() {
 		return
 	}
 	select {
 	case r.notes <- note{name, data}:
-		r.waiting += int64(len(data))
+		r.waiting.Add(int64(len(data)))
 	default:
 	}
 }

@@ -28,7 +28,7 @@ type Remote struct {
 	full     time.Time // no stores until then: the store holds as much as it may
 	toldFull bool
 	measured time.Time
-	waiting  int64 // bytes that wait to be stored
+	waiting  Backlog // bytes that wait to be stored
 	known    map[string]time.Time
 
 	jobs  chan *Block

@@ -16,13 +16,13 @@ import (
 func (r *Remote) Put(b *Block) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting+b.Bytes() > mostWaiting || r.breaker.isOpen() || time.Now().Before(r.full) {
+	if r.waiting.Amount()+b.Bytes() > mostWaiting || r.breaker.isOpen() || time.Now().Before(r.full) {
 		r.stats.Dropped++
 		return false
 	}
 	select {
 	case r.jobs <- b:
-		r.waiting += b.Bytes()
+		r.waiting.Add(b.Bytes())
 		return true
 	default:
 		r.stats.Dropped++
@@ -72,19 +72,10 @@ func (r *Remote) Learn(ctx context.Context, headers []*Header) (off bool) {
 
 // Flush waits until everything that was handed over is stored or dropped.
 func (r *Remote) Flush(ctx context.Context) error {
-	for {
-		r.mu.Lock()
-		n := r.waiting
-		r.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
+	r.mu.Lock()
+	drained := r.waiting.Drained()
+	r.mu.Unlock()
+	return Await(ctx, drained)
 }
 
 func (r *Remote) run(ctx context.Context) {
@@ -96,12 +87,12 @@ func (r *Remote) run(ctx context.Context) {
 		case n := <-r.notes:
 			r.write(ctx, n)
 			r.mu.Lock()
-			r.waiting -= int64(len(n.data))
+			r.waiting.Add(-int64(len(n.data)))
 			r.mu.Unlock()
 		case b := <-r.jobs:
 			err := r.store(ctx, b)
 			r.mu.Lock()
-			if r.waiting -= b.Bytes(); err != nil {
+			if r.waiting.Add(-b.Bytes()); err != nil {
 				r.stats.Dropped++
 			}
 			r.mu.Unlock()

@@ -21,7 +21,7 @@ type writer struct {
 	done  chan struct{}
 
 	mu     sync.Mutex
-	open   int // traces that are not through, and the warm start
+	open   tier.Backlog // traces that are not through, and the warm start
 	stored stored
 	stats  WriterStats
 
@@ -59,7 +59,8 @@ const (
 
 func startWriter(l *lower) *writer {
 	ctx, stop := context.WithCancel(context.Background())
-	w := &writer{lower: l, jobs: make(chan *kvcache.Trace, writeQueue), stop: stop, done: make(chan struct{}), open: 1}
+	w := &writer{lower: l, jobs: make(chan *kvcache.Trace, writeQueue), stop: stop, done: make(chan struct{})}
+	w.open.Add(1)
 	go w.run(ctx)
 	return w
 }
@@ -70,7 +71,7 @@ func (w *writer) offer(t *kvcache.Trace) {
 	defer w.mu.Unlock()
 	select {
 	case w.jobs <- t:
-		w.open++
+		w.open.Add(1)
 	default:
 		w.stats.TurnsLost++
 	}
@@ -94,7 +95,7 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) through() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.open--
+	w.open.Add(-1)
 }
 
 // close stores what is left, for a while, and stops.
@@ -112,19 +113,10 @@ func (w *writer) close() {
 }
 
 func (w *writer) flush(ctx context.Context) error {
-	for {
-		w.mu.Lock()
-		n := w.open
-		w.mu.Unlock()
-		if n == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
+	w.mu.Lock()
+	drained := w.open.Drained()
+	w.mu.Unlock()
+	return tier.Await(ctx, drained)
 }
 
 // newest is how many of the last offsets of a turn are kept: of a recurrent model, whose snapshots are large, one.
@@ -253,6 +245,6 @@ func (w *writer) Stats() WriterStats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
-	s.Waiting = w.open
+	s.Waiting = int(w.open.Amount())
 	return s
 }
