@@ -28,8 +28,8 @@ type Remote struct {
 	full     time.Time // no stores until then: the store holds as much as it may
 	toldFull bool
 	measured time.Time
-	waiting  Backlog // bytes that wait to be stored
-	known    map[string]time.Time
+	waiting  Backlog                       // bytes that wait to be stored
+	known    map[Slot]map[string]time.Time // members seen there, and when
 
 	jobs  chan *Block
 	notes chan note
@@ -138,7 +138,7 @@ func OpenRemote(raw string, log *slog.Logger) (*Remote, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Remote{client: redis.NewClient(ro), opts: o, known: map[string]time.Time{}, jobs: make(chan *Block, 4096), notes: make(chan note, 4096), stop: stop, done: make(chan struct{})}
+	r := &Remote{client: redis.NewClient(ro), opts: o, known: map[Slot]map[string]time.Time{}, jobs: make(chan *Block, 4096), notes: make(chan note, 4096), stop: stop, done: make(chan struct{})}
 	r.stats.Addr = ro.Addr
 	go r.run(ctx)
 	return r, nil
@@ -194,6 +194,7 @@ func (r *Remote) guarded(ctx context.Context, limit time.Duration, f func(contex
 		return ctx.Err()
 	case err == nil:
 		if r.breaker.succeeded() {
+			r.unlearn() // it may have begun anew, or be another one
 			r.opts.Log.Info("the remote cache answers again", "addr", r.stats.Addr)
 		}
 		return nil
@@ -244,6 +245,7 @@ func (r *Remote) list(ctx context.Context, slots []Slot) ([][]*Entry, error) {
 			} else if err != nil {
 				wrong = err
 			}
+			r.unlearn(slots[i]) // what is not listed is not there any more
 			for member, raw := range cmd.Val() {
 				h, err := decodeHeader([]byte(raw))
 				if err == nil && (h.Slot != slots[i] || h.member() != member) {
@@ -283,10 +285,25 @@ func (r *Remote) checkSlot(ctx context.Context, s Slot, err error) error {
 func (r *Remote) note(h *Header) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.known) > 1<<17 {
+	if len(r.known) > 1<<16 {
 		clear(r.known) // it only spares questions
 	}
-	r.known[h.partKey(0)] = time.Now()
+	if r.known[h.Slot] == nil {
+		r.known[h.Slot] = map[string]time.Time{}
+	}
+	r.known[h.Slot][h.member()] = time.Now()
+}
+
+// unlearn forgets which blocks are there: of these slots, or without any, of all.
+func (r *Remote) unlearn(slots ...Slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range slots {
+		delete(r.known, s)
+	}
+	if len(slots) == 0 {
+		clear(r.known)
+	}
 }
 
 func (r *Remote) bad(err error) {
@@ -374,7 +391,7 @@ func (r *Remote) fetch(ctx context.Context, entries []*Entry) ([]*Block, error) 
 func (r *Remote) forget(ctx context.Context, h *Header) {
 	r.client.HDel(ctx, slotKey(h.Slot), h.member())
 	r.mu.Lock()
-	delete(r.known, h.partKey(0))
+	delete(r.known[h.Slot], h.member())
 	r.mu.Unlock()
 }
 
@@ -389,9 +406,7 @@ func (r *Remote) drop(ctx context.Context, entries []*Entry) {
 
 // Clear removes every block of every model.
 func (r *Remote) Clear(ctx context.Context) error {
-	r.mu.Lock()
-	clear(r.known)
-	r.mu.Unlock()
+	r.unlearn()
 	return r.guarded(ctx, 30*time.Second, func(ctx context.Context) error {
 		keys := r.client.Scan(ctx, 0, keyPrefix+"*", 1000).Iterator()
 		for keys.Next(ctx) {

@@ -3,6 +3,7 @@ package tier
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -217,6 +218,41 @@ func TestRemoteThatRefusesMore(t *testing.T) {
 		t.Errorf("it never was full, or that is taken for a failure: %+v", st)
 	}
 	same(t, &Tiers{Remote: r}, ids, blocks)
+}
+
+// What somebody cleared, or a store lost that was started again, is stored again, not taken to be there until it would expire.
+func TestRemoteThatWasCleared(t *testing.T) {
+	r := remote(t, valkeytest.Start(t).URL("timeout=5s"))
+	tiers := &Tiers{Remote: r}
+	ids, blocks := made(t, 2, 0)
+	for name, seen := range map[string]func(){
+		"a lookup": func() { tiers.Find(t.Context(), query(ids), 0) },
+		"a store that answers again": func() {
+			r.breaker.failed(errors.New("it was started again"))
+			r.breaker.until = time.Time{}
+			r.Noted(t.Context(), "anything")
+		},
+		"time": func() {
+			for _, members := range r.known {
+				for name, at := range members {
+					members[name] = at.Add(-2 * knownFor)
+				}
+			}
+		},
+	} {
+		share(t, r, blocks)
+		if err := r.client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		seen()
+		for _, b := range blocks {
+			if r.Has(&b.Header) {
+				t.Errorf("%s: [%d, %d) is still taken to be there", name, b.From, b.To)
+			}
+		}
+		share(t, r, blocks)
+		same(t, tiers, ids, blocks)
+	}
 }
 
 // Keys of ours that hold another kind of value are damaged blocks, not a dead store, and are not in the way for ever.

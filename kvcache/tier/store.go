@@ -30,12 +30,15 @@ func (r *Remote) Put(b *Block) bool {
 	}
 }
 
+// knownFor is how long a block that was seen there is taken to be there: others clear a store, and a store evicts.
+const knownFor = time.Minute
+
 // Has says whether this process stored the block lately, or found it there.
 func (r *Remote) Has(h *Header) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at, ok := r.known[h.partKey(0)]
-	return ok && time.Since(at) < r.opts.TTL/2
+	at, ok := r.known[h.Slot][h.member()]
+	return ok && time.Since(at) < min(knownFor, r.opts.TTL/2)
 }
 
 // Learn asks which of these blocks are there, so that nobody prepares them for nothing. Off says that the store is left alone.

@@ -220,6 +220,8 @@ func (x *loan) blame(m *kvcache.Match, l *lower) kvcache.Miss {
 		return ""
 	case x.miss != "" && x.miss != kvcache.MissEvicted:
 		return x.miss
+	case x.miss == kvcache.MissEvicted && m.Hit < m.Matched: // by a tier, of which the cache knows nothing
+		return x.miss
 	case l.tiers.Disk != nil && l.tiers.Disk.Off() && (m.Hit < m.Matched || m.Miss == kvcache.MissFirst):
 		return kvcache.MissStoreOff
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/tier"
 	"reprise/kvcache/tier/valkeytest"
@@ -105,6 +107,29 @@ func TestDamagedBlockOfATurn(t *testing.T) {
 	again := openWith(t, o)
 	res := again.ask(talk, 8)
 	if r := &res.Row; r.MissReason.Or("") != ledger.MissBadBlock || r.LookupHitTokens.Or(-1) != 0 || r.MatchedTokens.Or(0) < 512 {
+		t.Errorf("miss %s, hit %d, matched %d", r.MissReason.Or(""), r.LookupHitTokens.Or(-1), r.MatchedTokens.Or(0))
+	}
+	if !slices.Equal(res.IDs, one.IDs) {
+		t.Errorf("the answer was %v, is %v", one.IDs, res.IDs)
+	}
+}
+
+// What a shared store evicted between the list and the blocks is a miss that says so: more snapshots would not have helped.
+func TestBlocksThatAStoreEvicted(t *testing.T) {
+	v := valkeytest.Start(t)
+	o := Options{Model: tinyHybrid(t), L2: v.URL("timeout=5s")}
+	first, second := openWith(t, o), openWith(t, o)
+	talk := randomIDs(rand.New(rand.NewPCG(21, 22)), 600)
+	one := first.ask(talk, 8)
+	first.flushed()
+	client := redis.NewClient(&redis.Options{Addr: v.Addr()})
+	defer client.Close()
+	parts, err := client.Keys(t.Context(), "reprise:1:p:*").Result()
+	if err != nil || len(parts) < 3 || client.Del(t.Context(), parts...).Err() != nil {
+		t.Fatal(parts, err)
+	}
+	res := second.ask(talk, 8)
+	if r := &res.Row; r.MissReason.Or("") != ledger.MissEvicted || r.LookupHitTokens.Or(-1) != 0 || r.MatchedTokens.Or(0) < 512 || r.RecomputeTokens.Or(0) != r.MatchedTokens.Or(-1) {
 		t.Errorf("miss %s, hit %d, matched %d", r.MissReason.Or(""), r.LookupHitTokens.Or(-1), r.MatchedTokens.Or(0))
 	}
 	if !slices.Equal(res.IDs, one.IDs) {
