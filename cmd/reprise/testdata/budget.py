@@ -1,69 +1,38 @@
 """Acceptance 5.4 and 5.5 with the real server: budget.py turns COUNT BUDGET_MB | flood CLIENTS.
 Prints what it measured and exits with 1 when something does not hold."""
 import collections
-import json
-import os
 import pathlib
 import random
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 
-words = pathlib.Path("README.md").read_text().split()
+from server import Server, words
+
 MB = 1_000_000
 
 
-class Server:
-    def __init__(self, *flags):
-        home = tempfile.mkdtemp(prefix="reprise-budget-")
-        self.process = subprocess.Popen(["bin/reprise", "serve", "--addr", "127.0.0.1:0", "--device", "cpu", "--log-level", "error", *flags],
-                                        stdout=subprocess.PIPE, text=True, env={**os.environ, "REPRISE_HOME": home})
-        line = self.process.stdout.readline()
-        self.base = next(w for w in line.split() if w.startswith("http"))
-
-    def post(self, body, timeout=600):
-        """Status, answer and Retry-After."""
-        request = urllib.request.Request(self.base + "/v1/completions", json.dumps({"model": "gemma-3-270m", "temperature": 0, "reprise": {"ledger": True}, **body}).encode(),
-                                         {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, json.load(answer), None
-        except urllib.error.HTTPError as e:
-            return e.code, json.load(e), e.headers.get("Retry-After")
-
-    def get(self, path):
-        with urllib.request.urlopen(self.base + path) as answer:
-            return json.load(answer)
-
-    def status(self, field):
-        """Bytes, from the system: VmHWM is the most that the process ever had in memory, VmRSS what it has."""
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) * 1024
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+def status(server, field):
+    """Bytes, from the system: VmHWM is the most that the process ever had in memory, VmRSS what it has."""
+    for line in pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
 
 
 def highest(server, stop, seen):
     """The server resets VmHWM with each turn, so it is read often, and each value counts."""
     while not stop.is_set():
-        seen.append(server.status("VmHWM"))
+        seen.append(status(server, "VmHWM"))
         time.sleep(0.02)
 
 
 def turns(count, budget_mb):
     """Conversations that come and go, far more than the budget holds: the footprint stays at budget + weights + a constant."""
     constant = 400 * MB  # the process, its libraries and tokenizer 130, freed buffers that MLX keeps 64, the turn in hand 100, the heaps' garbage
-    server = Server("--ctx", "8192", "--cache-mem", f"{budget_mb}MB")
+    server = Server("--device", "cpu", "--ctx", "8192", "--cache-mem", f"{budget_mb}MB")
     try:
         base = server.get("/v1/cache/stats")["memory"]["base_bytes"]
-        weights = server.post({"prompt": "Once", "max_tokens": 1})[1]["usage"]["reprise"]["row"]["weights_bytes"]
+        weights = server.turn("Once", 1)[1]["weights_bytes"]
         seen, stop = [], threading.Event()
         watch = threading.Thread(target=highest, args=(server, stop, seen))
         watch.start()
@@ -72,11 +41,9 @@ def turns(count, budget_mb):
             if not talks or choose.random() < 0.3:
                 talks.append(" ".join(choose.choices(words, k=choose.choice((40, 150, 400, 900)))))
             i = choose.randrange(len(talks[-8:])) + max(0, len(talks) - 8)
-            code, answer, _ = server.post({"prompt": talks[i], "max_tokens": 8})
-            assert code == 200, answer
-            row = answer["usage"]["reprise"]["row"]
+            text, row = server.turn(talks[i], 8)
             assert row["identity_error"] is None, row
-            talks[i] += answer["choices"][0]["text"] + " " + " ".join(choose.choices(words, k=20))
+            talks[i] += text + " " + " ".join(choose.choices(words, k=20))
             most_held, evicted, prompts = max(most_held, row["kv_live_bytes"]), evicted + row["evicted_tokens"], prompts + row["prompt_tokens"]
             if k % 50 == 49:
                 print(f"turn {k + 1}: {prompts:,} prompt tokens so far, {row['kv_live_bytes'] / MB:.1f} MB kept, footprint {row['footprint_bytes'] / MB:.0f} MB, most so far {max(seen) / MB:.0f} MB", flush=True)
@@ -92,13 +59,13 @@ def turns(count, budget_mb):
 
 def flood(clients):
     """60,000-token prompts that cannot fit, and shorter ones that can, all at once; then a normal request."""
-    server = Server("--ctx", "65536", "--cache-mem", "40MB")
+    server = Server("--device", "cpu", "--ctx", "65536", "--cache-mem", "40MB")
     base = server.get("/v1/cache/stats")["memory"]["base_bytes"]
     server.stop()
     limit = base + 300 * MB
-    server = Server("--ctx", "65536", "--cache-mem", "40MB", "--memory-limit", str(limit))
+    server = Server("--device", "cpu", "--ctx", "65536", "--cache-mem", "40MB", "--memory-limit", str(limit))
     try:
-        unit = server.post({"prompt": " ".join(words[:1000]), "max_tokens": 1})[1]["usage"]["prompt_tokens"] / 1000
+        unit = server.turn(" ".join(words[:1000]), 1)[1]["prompt_tokens"] / 1000
         seen, stop = [], threading.Event()
         watch = threading.Thread(target=highest, args=(server, stop, seen))
         watch.start()
@@ -108,7 +75,7 @@ def flood(clients):
         def client(k):
             large = k % 3 != 0
             text = " ".join(random.Random(k).choices(words, k=int((50_000 if large else 1_500) / unit)))
-            code, answer, again = server.post({"prompt": text, "max_tokens": 4})
+            code, answer, headers = server.complete(text, 4)
             with lock:
                 answers[("60k" if large else "1.5k", code)] += 1
                 message = answer.get("error", {}).get("message", "")
@@ -116,7 +83,7 @@ def flood(clients):
                     row = answer["usage"]["reprise"]["row"]
                     if row["identity_error"]:
                         wrong.append(row["identity_error"])
-                elif code == 400 and "bytes a token" in message or code == 503 and again and "bytes a token" in message:
+                elif code == 400 and "bytes a token" in message or code == 503 and headers.get("Retry-After") and "bytes a token" in message:
                     if answers[code, "said"] == 0:
                         print(f"{code}: {message}")
                     answers[code, "said"] += 1
@@ -130,7 +97,7 @@ def flood(clients):
         for t in threads:
             t.join()
         took = time.time() - start
-        code, answer, _ = server.post({"prompt": "The capital of France is", "max_tokens": 4})
+        code, answer, _ = server.complete("The capital of France is", 4)
         stop.set()
         watch.join()
         memory = server.get("/v1/cache/stats")["memory"]

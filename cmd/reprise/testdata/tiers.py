@@ -1,9 +1,6 @@
 """Acceptance 5.1 and 5.3 with the real server: tiers.py kill ROUNDS | restart LIMIT ROUNDS | decode LIMIT ROUNDS | remote VALKEY.
 Prints what it measured and exits with 1 when something does not hold."""
 import glob
-import json
-import os
-import pathlib
 import random
 import socket
 import statistics
@@ -12,59 +9,21 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
-words = pathlib.Path("README.md").read_text().split()
+from server import PROGRAM, Server
 
-
-class Server:
-    def __init__(self, *flags, home=None):
-        self.home = home or tempfile.mkdtemp(prefix="reprise-tiers-")
-        self.process = subprocess.Popen(["bin/reprise", "serve", "--addr", "127.0.0.1:0", "--ctx", "8192", "--log-level", "error", *flags], stdout=subprocess.PIPE, text=True, env={**os.environ, "REPRISE_HOME": self.home})
-        self.base = next(w for w in self.process.stdout.readline().split() if w.startswith("http"))
-
-    def post(self, path, body):
-        request = urllib.request.Request(self.base + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            return json.load(answer)
-
-    def turn(self, text, n=8):
-        got = self.post("/v1/completions", {"model": "gemma-3-270m", "prompt": text, "max_tokens": n, "temperature": 0, "reprise": {"ledger": True}})
-        return got["choices"][0]["text"], got["usage"]["reprise"]["row"]
-
-    def stored(self):
-        """Waits until what the turns left is stored."""
-        while True:
-            with urllib.request.urlopen(self.base + "/v1/cache/stats") as answer:
-                tiers = json.load(answer)["tiers"]
-            if tiers["writer"]["waiting_turns"] == 0:
-                return tiers
-            time.sleep(0.05)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
-def text_of(k, tokens, server):
-    text = " ".join(random.Random(k).choices(words, k=5000))
-    n = server.turn(text[2001:4001], 1)[1]["prompt_tokens"]
-    return text[: 2000 * tokens // n]
+CONTEXT = ("--ctx", "8192")
 
 
 def kill(rounds):
     kv = tempfile.mkdtemp(prefix="reprise-kv-")
-    server = Server()
-    texts = [text_of(k, 1200, server) for k in range(rounds)]
+    server = Server(*CONTEXT)
+    texts = [server.text_of(k, 1200) for k in range(rounds)]
     want = [server.turn(t)[0] for t in texts]
     server.stop()
     failed = 0
     for k in range(rounds):
-        server = Server("--cache-disk", kv)
+        server = Server(*CONTEXT, "--cache-disk", kv)
         server.turn(texts[k])
         server.stored()
         killed = threading.Timer(random.Random(k).uniform(0.05, 1.2), server.kill)
@@ -75,8 +34,8 @@ def kill(rounds):
             pass  # killed in the middle
         killed.join()
         server.process.wait()
-        check = subprocess.run(["bin/reprise", "cache", "verify", "--cache-disk", kv], capture_output=True, text=True, env={**os.environ, "REPRISE_HOME": server.home})
-        again = Server("--cache-disk", kv)
+        check = subprocess.run([PROGRAM, "cache", "verify", "--cache-disk", kv], capture_output=True, text=True, env=server.env)
+        again = Server(*CONTEXT, "--cache-disk", kv)
         got, row = again.turn(texts[k])
         again.stop()
         right = got == want[k] and check.returncode == 0
@@ -89,12 +48,12 @@ def restart(limit, rounds):
     cold, warm = [], []
     kv = tempfile.mkdtemp(prefix="reprise-kv-")
     for k in range(rounds):
-        server = Server("--cache-disk", kv)
-        text = text_of(100 + k, 4000, server)
+        server = Server(*CONTEXT, "--cache-disk", kv)
+        text = server.text_of(100 + k, 4000)
         cold.append(server.turn(text)[1])
         server.stored()
         server.kill()
-        server = Server("--cache-disk", kv)
+        server = Server(*CONTEXT, "--cache-disk", kv)
         server.turn("Once", 1)  # the first turn of a process pays for pages and threads
         warm.append(server.turn(text + " And then?")[1])
         server.stop()
@@ -109,11 +68,11 @@ def restart(limit, rounds):
 def decode(limit, rounds):
     """Decode with and without a writer at work behind it, in turns."""
     kv = tempfile.mkdtemp(prefix="reprise-kv-")
-    plain, storing = Server(), Server("--cache-disk", kv)
+    plain, storing = Server(*CONTEXT), Server(*CONTEXT, "--cache-disk", kv)
     speeds = {plain: [], storing: []}
     wrote = 0
     for k in range(rounds):
-        text = text_of(200 + k, 3000, plain)
+        text = plain.text_of(200 + k, 3000)
         for server in (plain, storing) if k % 2 else (storing, plain):
             server.turn(text, 1)
             row = server.turn("The capital of France is", 200)[1]  # while the blocks of the turn before are written
@@ -136,12 +95,12 @@ def remote():
     try:
         time.sleep(0.5)
         url = f"redis://127.0.0.1:{port}/0?timeout=5s"
-        one = Server("--l2", url)
-        text = text_of(300, 4000, one)
+        one = Server(*CONTEXT, "--l2", url)
+        text = one.text_of(300, 4000)
         want, cold = one.turn(text)
         one.stored()
         time.sleep(1)
-        two = Server("--l2", url)
+        two = Server(*CONTEXT, "--l2", url)
         two.turn("Once", 1)
         got, row = two.turn(text)
         one.stop()

@@ -1,43 +1,21 @@
 """Acceptance 2.7: the time to the first token of a 4,000-token turn that L0 serves, beside that of a cold one. Prints every
 turn's row in short and exits with 1 when the ratio of medians passes the limit: warm_turn.py LIMIT ROUNDS [FLAGS of serve]."""
-import json
-import os
-import pathlib
-import random
 import statistics
-import subprocess
 import sys
-import tempfile
-import urllib.request
+
+from server import Server
 
 limit, rounds = float(sys.argv[1]), int(sys.argv[2])
-words = pathlib.Path("README.md").read_text().split()
 
 
-def turn(base, text):
-    body = {"model": "gemma-3-270m", "prompt": text, "max_tokens": 8, "temperature": 0, "reprise": {"ledger": True}}
-    request = urllib.request.Request(base + "/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["usage"]["reprise"]["row"]
-
-
-def rows(base):
+def rows(server):
     for k in range(rounds):
-        text = " ".join(random.Random(k).choices(words, k=5000))
-        # To the length: characters a token differ with the text. Asked for in the middle, so that nothing of the prompt is known.
-        tokens = turn(base, text[2001:4001])["prompt_tokens"]
-        text = text[: 2000 * 4000 // tokens]
-        yield turn(base, text), turn(base, text + " And then?")
+        text = server.text_of(k, 4000)
+        yield server.turn(text)[1], server.turn(text + " And then?")[1]
 
 
-with tempfile.TemporaryDirectory() as home:
-    server = subprocess.Popen(["bin/reprise", "serve", "--addr", "127.0.0.1:0", "--ctx", "8192", "--log-level", "error", *sys.argv[3:]], stdout=subprocess.PIPE, text=True, env={**os.environ, "REPRISE_HOME": home})
-    try:
-        base = next(w for w in server.stdout.readline().split() if w.startswith("http"))
-        cold, warm = zip(*rows(base))
-    finally:
-        server.terminate()
-        server.wait()
+with Server("--ctx", "8192", *sys.argv[3:]) as server:
+    cold, warm = zip(*rows(server))
 for name, turns in (("cold", cold), ("warm", warm)):
     for r in turns:
         print(f"{name}: {r['prompt_tokens']:,} tokens, {r['lookup_hit_tokens']:,} from L0, {r['prefill_tokens']:,} computed, first token after {r['ttft_ms']:.0f} ms")
