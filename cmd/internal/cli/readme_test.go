@@ -15,8 +15,13 @@ import (
 	"reprise/cmd/reprise/guide"
 )
 
-// pages are what a newcomer reads beside the guide, from the top of the checkout.
-var pages = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "server/api/PARAMETERS.md"}
+// pages are what a newcomer reads beside the guide, from the top of the checkout; notes speak of other programs' flags, too: of these only
+// files and folders are looked up.
+var (
+	pages = []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "server/api/PARAMETERS.md"}
+	notes = []string{"mlx/kernels/README.md", "mlx/testdata/README.md", "model/parity/README.md", "model/gemma3/testdata/README.md",
+		"model/gemma4/testdata/README.md", "model/qwen35/testdata/README.md", "model/sample/testdata/README.md"}
+)
 
 var (
 	span      = regexp.MustCompile("`([^`]+)`")
@@ -35,12 +40,12 @@ func TestThePagesNameWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := page{top: top, targets: string(makefile), flags: allFlags()}
-	for _, name := range pages {
+	for _, name := range slices.Concat(pages, notes) {
 		raw, err := os.ReadFile(filepath.Join(top, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.name, p.checked = name, 0
+		p.name, p.checked, p.note = name, 0, slices.Contains(notes, name)
 		text := generated.ReplaceAllString(string(raw), "") // a test of its own holds it against its file
 		for _, c := range guide.Commands(text) {
 			p.command(t, words(t, c.Line))
@@ -48,7 +53,7 @@ func TestThePagesNameWhatIsThere(t *testing.T) {
 		for _, m := range span.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
 			p.span(t, m[1])
 		}
-		if least := map[string]int{"README.md": 120, "CONTRIBUTING.md": 10}[name]; p.checked < least {
+		if least := map[string]int{"README.md": 120, "CONTRIBUTING.md": 10, "model/parity/README.md": 15}[name]; p.checked < least {
 			t.Errorf("%s: %d names were looked up, fewer than %d", name, p.checked, least)
 		}
 	}
@@ -83,6 +88,7 @@ var majorVersion = regexp.MustCompile(`/v\d+$`)
 type page struct {
 	name, top, targets string
 	flags              map[string]bool
+	note               bool
 	checked            int
 }
 
@@ -109,6 +115,12 @@ func (p *page) span(t *testing.T, text string) {
 		if len(args) == 0 {
 			continue
 		}
+		for _, word := range args {
+			p.path(t, strings.TrimPrefix(word, "./"))
+		}
+		if p.note {
+			continue
+		}
 		switch args[0] {
 		case "bin/reprise", "reprise":
 			if len(args) > 1 && !strings.HasPrefix(args[1], "-") && args[1] != "COMMAND" {
@@ -125,7 +137,6 @@ func (p *page) span(t *testing.T, text string) {
 			if args[0] != "go" {
 				p.flag(t, flagWord.FindString(word))
 			}
-			p.path(t, strings.TrimPrefix(word, "./"))
 		}
 	}
 }
@@ -180,7 +191,7 @@ func (p *page) path(t *testing.T, word string) {
 	}
 	for _, name := range names {
 		p.checked++
-		if _, err := os.Stat(filepath.Join(p.top, name)); err != nil && !strings.ContainsAny(name, "…*") {
+		if _, err := os.Stat(filepath.Join(p.top, name)); err != nil && !strings.ContainsAny(name, "…*") && !strings.Contains(name, "/FAMILY/") {
 			t.Errorf("%s: there is no %s", p.name, name)
 		}
 	}
