@@ -75,11 +75,13 @@ const (
 
 // help prints what a command is for, and its usage.
 func help(c *cobra.Command, _ []string) {
-	text := c.Long
-	if text == "" {
-		text = c.Short
+	out := c.OutOrStdout()
+	for _, text := range []string{c.Short, c.Long} {
+		if text != "" {
+			fmt.Fprintf(out, "%s\n\n", strings.Join(fill(text, helpWidth), "\n"))
+		}
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s", strings.Join(fill(text, helpWidth), "\n"), c.UsageString())
+	fmt.Fprint(out, c.UsageString())
 }
 
 // usage prints a command's usage with its flags by phase.

@@ -16,7 +16,7 @@ func newSelftest() *cobra.Command {
 	var file, device string
 	cmd := &cobra.Command{
 		Use:   "selftest [flags]",
-		Short: "Parity, kernels, memory counters, audits and speed on this machine, in three minutes",
+		Short: "Parity, kernels, memory counters, audits and speed on this machine, in a few minutes",
 		Long: "Compares tiny checkpoints of every family with mlx-lm's logits, the kernels with plain ops at the shapes of the real models, both memory\n" +
 			"counters with a known allocation; answers smoke prompts, audits what was reused, and measures speed. One page, and with --json one file:\n" +
 			"a claim about a Mac may be made only with such a file. Exits 1 when a check fails.",
