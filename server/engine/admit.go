@@ -191,10 +191,29 @@ func (t *turn) continues(ctx context.Context, c kvcache.Chunk) error {
 	if enough, err := t.enough(ctx, need); enough || err != nil {
 		return err
 	}
+	if !t.bare {
+		if err := t.strip(ctx); err != nil {
+			return err
+		}
+		return t.continues(ctx, c)
+	}
 	if m.alone(n, t.expected()) > m.most() {
 		return t.tooLarge()
 	}
 	return t.notNow()
+}
+
+// strip gives up the snapshots that the turn's own prefill made and would make: rather is less of the prompt reused later than
+// the prompt refused now, for memory that nobody else holds.
+func (t *turn) strip(ctx context.Context) error {
+	t.bare = true
+	return t.engine.queue.Step(ctx, func(*mlx.Scope) error {
+		for _, s := range t.made.Snapshots {
+			s.Free()
+		}
+		t.made.Snapshots = nil
+		return nil
+	})
 }
 
 // stretch makes room for more of the answer, when it comes to the end of what was admitted. Where there is none, the answer

@@ -46,6 +46,9 @@ func (t *turn) prefill(ctx context.Context) error {
 // chunk is one forward call of the prefill, with its captures; the last one is only sent out, unless it has any.
 func (t *turn) chunk(s *mlx.Scope, c kvcache.Chunk) error {
 	t.weigh(c)
+	if t.bare {
+		c.Captures = nil
+	}
 	t.state.CaptureAt(c.Captures...)
 	before := t.prefilled
 	hidden := t.feed(s, mlx.New(s, t.prompt.IDs[c.From:c.To], 1, c.To-c.From), &t.prefilled)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"reprise/kvcache/ledger"
 	"reprise/kvcache/ledger/footprint"
 	"reprise/mlx"
+	"reprise/model/chat"
+	"reprise/server/prompt"
 )
 
 // room lets the real engine have so much memory beside the model: what it takes is what MLX's arrays take, so that a test does
@@ -122,6 +125,39 @@ func TestATurnWaitsForMemory(t *testing.T) {
 }
 
 // An answer that grows out of the memory is cut, as by the context; it is no error.
+// A turn that is alone gives its own snapshots up before it is refused, and is never told that others hold the memory: it would
+// come again for ever.
+func TestATurnAloneIsNotToldToComeAgain(t *testing.T) {
+	served, stripped := 0, 0
+	for mb := 40; mb <= 80; mb += 3 {
+		m := room(t, int64(mb)*1e6, nil)
+		m.row, m.fixed = real.model.Info().RowBytes, real.model.Info().SnapshotBytes // as before any state was seen
+		m.firstCall = 8 << 20
+		res, err := real.Turn(t.Context(), Request{MaxTokens: 2, Prompt: prompt.Input{Messages: []chat.Message{
+			chat.NewMessage("system", long(fmt.Sprintf("Alone%d", mb), 300)), chat.NewMessage("user", long("Say", 600))}}}, nil)
+		var refused *MemoryError
+		switch {
+		case err == nil:
+			served++
+			if res.Row.IdentityError.Known() {
+				t.Errorf("%d MB: %s", mb, res.Row.IdentityError.Or(""))
+			}
+			if real.CacheStats().Snapshots == 0 {
+				stripped++
+			}
+		case !errors.As(err, &refused) || !refused.Never:
+			t.Errorf("%d MB: %v", mb, err)
+		}
+		if err := real.VerifyCache(t.Context()); err != nil {
+			t.Errorf("%d MB: %v", mb, err)
+		}
+	}
+	t.Logf("%d served, %d without snapshots", served, stripped)
+	if served == 0 {
+		t.Error("none was served")
+	}
+}
+
 func TestAnAnswerEndsWhereMemoryDoes(t *testing.T) {
 	full := false
 	m := room(t, 1e9, func() footprint.Host {
