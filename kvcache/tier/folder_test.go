@@ -133,7 +133,7 @@ func TestAChainGoesBeforeTheNextOnesEnd(t *testing.T) {
 	}
 	ids, blocks := made(t, 4, 0)
 	put(t, d, blocks)
-	limit := d.Stats().Bytes - int64(old[4].Bytes()) - 2*int64(old[3].Bytes())
+	limit := d.Stats().Bytes - old[4].Bytes() - 2*old[3].Bytes()
 	same(t, &Tiers{Disk: OpenDisk(DiskOptions{Dir: dir, Limit: limit})}, ids, blocks)
 }
 

@@ -12,6 +12,7 @@ import (
 // Source says where a checkpoint was found.
 type Source string
 
+// The places where checkpoints are.
 const (
 	FromFolder      Source = "folder"       // a path
 	FromHome        Source = "home"         // REPRISE_HOME/models

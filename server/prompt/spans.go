@@ -72,7 +72,7 @@ func (a *Assembler) layOut(p *Prompt, c *conversation) {
 		p.Spans = a.reasoner.addSpan(p.Spans, s, p.IDs, false)
 		start = end
 	}
-	p.offsets(a, c, leading)
+	p.offsets(c, leading)
 }
 
 // addSpan adds a span of ids, with the reasoning in an answer as spans of their own. inside says that it begins within
@@ -106,7 +106,7 @@ const keptMessages = 4
 // offsets finds where state is wanted: at the end of the static prefix, before and after each of the last four
 // messages, at the boundary before the opening of the answer. Where the template hides all of that, before the last
 // token, as for a raw text.
-func (p *Prompt) offsets(a *Assembler, c *conversation, leading int) {
+func (p *Prompt) offsets(c *conversation, leading int) {
 	token := func(at int) int {
 		t, _ := c.text.tokenAt(at)
 		return t

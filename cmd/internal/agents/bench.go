@@ -3,7 +3,6 @@ package agents
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -179,7 +178,7 @@ func (s *Server) recorded(ctx context.Context, trace string) ([]loop.Record, err
 			r.Static = *x.Static
 		}
 		var ids struct{ Tokens []int32 }
-		if err := s.ask(ctx, "/tokenize", json.RawMessage(x.Body), &ids); err != nil {
+		if err := s.ask(ctx, "/tokenize", x.Body, &ids); err != nil {
 			return nil, err
 		}
 		if x.Row.PromptSHA256 != ledger.Some(checksum(ids.Tokens)) {

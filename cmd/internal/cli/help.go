@@ -124,7 +124,7 @@ func usage(c *cobra.Command) error {
 func flagRows(set *pflag.FlagSet) [][2]string {
 	var rows [][2]string
 	set.VisitAll(func(f *pflag.Flag) {
-		name, means := "      --"+f.Name, ""
+		name := "      --" + f.Name
 		if f.Shorthand != "" {
 			name = "  -" + f.Shorthand + ", --" + f.Name
 		}
@@ -133,7 +133,7 @@ func flagRows(set *pflag.FlagSet) [][2]string {
 			name += " " + value
 		}
 		// A flag whose value is one of a few says so before what it means.
-		means = strings.TrimPrefix(usage, value+": ")
+		means := strings.TrimPrefix(usage, value+": ")
 		switch list := strings.Trim(f.DefValue, "[]"); {
 		case value == "" || list == "":
 		default:

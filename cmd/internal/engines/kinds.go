@@ -2,7 +2,6 @@ package engines
 
 import (
 	"fmt"
-	"slices"
 
 	"reprise/kvcache/ledger"
 )
@@ -42,9 +41,6 @@ const (
 // Names are all engines whose counters are known.
 var Names = []string{VLLM, LMCache, LlamaCPP, MLXLM, SGLang}
 
-// Known says whether --engine names one of these.
-func Known(name string) bool { return slices.Contains(Names, name) }
-
 func find(name string) (*kind, error) {
 	switch name {
 	case VLLM:
@@ -80,10 +76,10 @@ func vllmKind() *kind {
 			l2Tokens(named(tier("p2p"), tier("external_unspecified"))),
 			recomputeTokens(counter("vllm:prompt_tokens_recomputed_total")), prefillTokens(compute),
 			generatedTokens(generated, usageGenerated),
-			queueMs(times(counter("vllm:request_queue_time_seconds"), 1e3)),
-			prefillMs(times(counter("vllm:request_prefill_time_seconds"), 1e3)),
-			decodeMs(times(counter("vllm:request_decode_time_seconds"), 1e3)),
-			pdTransferMs(times(counter("vllm:nixl_xfer_time_seconds"), 1e3)),
+			queueMs(inMs(counter("vllm:request_queue_time_seconds"))),
+			prefillMs(inMs(counter("vllm:request_prefill_time_seconds"))),
+			decodeMs(inMs(counter("vllm:request_decode_time_seconds"))),
+			pdTransferMs(inMs(counter("vllm:nixl_xfer_time_seconds"))),
 		},
 		equal: [][2]source{
 			{plus(hits, external), usageCached}, {external, transferred}, {hits, local},
@@ -119,7 +115,7 @@ func lmcacheKind() *kind {
 	}
 	// vLLM asks for what its own cache misses, all of it where that cache is off and its own queries stay at nothing.
 	asked := plus(counter("vllm:prefix_cache_hits_total"), counter("vllm:external_prefix_cache_queries_total"))
-	k.columns = append(keep, requestedTokens(asked), lookupMs(times(counter("vllm:lmcache_mp_lookup_duration_seconds"), 1e3)))
+	k.columns = append(keep, requestedTokens(asked), lookupMs(inMs(counter("vllm:lmcache_mp_lookup_duration_seconds"))))
 	k.derive = splitTiers
 	k.equal = append(k.equal, [2]source{lmcache(lmcacheHit), plus(lmcache(lmcacheL1), lmcache(lmcacheL2))})
 	return k
@@ -172,8 +168,8 @@ func llamaKind() *kind {
 			promptTokens(plus(prompt, cached), plus(promptN, cacheN), usagePrompt),
 			hitTokens(cached, cacheN, usageCached), l0Tokens(cached, cacheN, usageCached),
 			prefillTokens(prompt, promptN), generatedTokens(generated, predictedN, usageGenerated),
-			prefillMs(timing("prompt_ms", func(t *timings) *float64 { return t.PromptMs }), times(counter("llamacpp:prompt_seconds_total"), 1e3)),
-			decodeMs(timing("predicted_ms", func(t *timings) *float64 { return t.DecodeMs }), times(counter("llamacpp:tokens_predicted_seconds_total"), 1e3)),
+			prefillMs(timing("prompt_ms", func(t *timings) *float64 { return t.PromptMs }), inMs(counter("llamacpp:prompt_seconds_total"))),
+			decodeMs(timing("predicted_ms", func(t *timings) *float64 { return t.DecodeMs }), inMs(counter("llamacpp:tokens_predicted_seconds_total"))),
 		},
 		equal:   [][2]source{{cached, cacheN}, {prompt, promptN}, {cacheN, usageCached}, {plus(promptN, cacheN), usagePrompt}},
 		rose:    [][2]source{{plus(prompt, cached), usagePrompt}, {generated, usageGenerated}},
@@ -210,7 +206,7 @@ func sglangKind() *kind {
 			promptTokens(usagePrompt, prompt), hitTokens(from("")), lowerTokens(plus(host, storage)),
 			l0Tokens(device), l1Tokens(host), l2Tokens(storage),
 			generatedTokens(generated, usageGenerated), evictedTokens(counter("sglang:evicted_tokens_total")),
-			restoreMs(times(counter("sglang:load_back_duration_seconds"), 1e3)),
+			restoreMs(inMs(counter("sglang:load_back_duration_seconds"))),
 			pdTransferMs(counter("sglang:kv_transfer_latency_ms")),
 		},
 		derive:  restIsPrefill,

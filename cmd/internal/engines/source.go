@@ -90,11 +90,11 @@ func plus(parts ...source) source {
 	}}
 }
 
-// times is a source in another unit.
-func times(s source, factor float64) source {
+// inMs is a source of seconds, in milliseconds.
+func inMs(s source) source {
 	return source{s.name, func(o *observed) (float64, bool) {
 		n, ok := s.read(o)
-		return n * factor, ok
+		return n * 1e3, ok
 	}}
 }
 

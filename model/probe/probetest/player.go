@@ -52,10 +52,10 @@ func (p *player) run(do func(st *state.State) error) error {
 	return do(st)
 }
 
-// feed makes calls of the widths; out and snaps may be nil.
-func (p *player) feed(st *state.State, ids []int32, widths []int, out *trace, snaps func([]state.Snapshot)) error {
+// feed makes calls of the widths; out may be nil.
+func (p *player) feed(st *state.State, ids []int32, widths []int, out *trace) error {
 	for _, width := range widths {
-		if err := p.call(st, ids[:width], out, snaps); err != nil {
+		if err := p.call(st, ids[:width], out, nil); err != nil {
 			return err
 		}
 		ids = ids[width:]
@@ -154,7 +154,7 @@ func (p *player) restore(st *state.State, rows state.Rows, snap state.Snapshot, 
 	defer backSnap.Free()
 	at := snap.Offset()
 	half := []state.Segment{{Rows: back, From: 0, To: at / 2}, {Rows: back, From: at / 2, To: at}}
-	return errors.Join(st.MoveTo(at, 0, half, backSnap), p.feed(st, then, widths, out, nil))
+	return errors.Join(st.MoveTo(at, 0, half, backSnap), p.feed(st, then, widths, out))
 }
 
 // cold feeds all ids to an empty state, in calls of at most 256, and compares the last logits that the calls of `then`

@@ -42,7 +42,7 @@ func (r Reuse) Run(t *testing.T, dir string) {
 		p := &player{s: s, m: m, calls: &calls{Model: m}}
 		rng := rand.New(rand.NewPCG(uint64(len(r.Widths)), 5))
 		ids, then := p.ids(rng, total(r.Widths)), p.ids(rng, total(r.Then))
-		if err := p.run(func(st *state.State) error { return p.feed(st, ids[:1], []int{1}, nil, nil) }); err != nil {
+		if err := p.run(func(st *state.State) error { return p.feed(st, ids[:1], []int{1}, nil) }); err != nil {
 			return err // the first call evaluates what the model keeps
 		}
 		p.calls.take()
@@ -66,7 +66,7 @@ func (r Reuse) check(p *player, ids, then []int32) (trims int, err error) {
 	var plainEnd, capturedEnd []byte
 	var snaps []state.Snapshot
 	if err := p.run(func(st *state.State) error {
-		return errors.Join(p.feed(st, ids, r.Widths, &plain, nil), p.end(st, &plainEnd))
+		return errors.Join(p.feed(st, ids, r.Widths, &plain), p.end(st, &plainEnd))
 	}); err != nil {
 		return 0, err
 	}
@@ -117,7 +117,7 @@ func (r Reuse) from(p *player, live *state.State, snap state.Snapshot, i int, id
 	if i%2 == 1 {
 		keep, segments = at/2, []state.Segment{{Rows: rows, From: at / 2, To: at}}
 	}
-	if err := errors.Join(live.MoveTo(at, keep, segments, snap), p.feed(live, then, r.Then, &moved, nil)); err != nil {
+	if err := errors.Join(live.MoveTo(at, keep, segments, snap), p.feed(live, then, r.Then, &moved)); err != nil {
 		return false, fmt.Errorf("the live state: %w", err)
 	}
 	if err := moved.equal(&restored); err != nil {
@@ -135,7 +135,7 @@ func (r Reuse) from(p *player, live *state.State, snap state.Snapshot, i int, id
 			if err := p.capture(st, ids[:end], r.Widths[:calls], []int{at}, nil, &snaps); err != nil {
 				return err
 			}
-			return errors.Join(cut(st, snaps[0]), p.feed(st, then, r.Then, out, nil))
+			return errors.Join(cut(st, snaps[0]), p.feed(st, then, r.Then, out))
 		})
 	}
 	err = replay(func(st *state.State, snap state.Snapshot) error {
