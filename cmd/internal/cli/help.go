@@ -134,9 +134,7 @@ func flagRows(set *pflag.FlagSet) [][2]string {
 		}
 		// A flag whose value is one of a few says so before what it means.
 		means := strings.TrimPrefix(usage, value+": ")
-		switch list := strings.Trim(f.DefValue, "[]"); {
-		case value == "" || list == "":
-		default:
+		if list := strings.Trim(f.DefValue, "[]"); value != "" && list != "" {
 			means += " (default " + list + ")"
 		}
 		rows = append(rows, [2]string{name, means})
