@@ -17,15 +17,15 @@ type gemma struct {
 	root  *chat.Dict
 }
 
-func (g *gemma) call(t tool, exact *chat.Dict) string {
-	head := text("call:" + t.name)
+func (g *gemma) call(t chat.Tool, exact *chat.Dict) string {
+	head := text("call:" + t.Name)
 	switch {
 	case exact != nil:
 		return head + " " + g.literal(exact)
-	case t.params == nil:
+	case t.Params == nil:
 		return head + " " + g.anyObject()
 	}
-	g.root = t.params
+	g.root = t.Params
 	params := g.resolved(g.root, g.root)
 	if params == nil { // a reference that leads nowhere, or round
 		return head + " " + g.anyObject()
@@ -139,7 +139,7 @@ func (g *gemma) typed(d *chat.Dict, kind string) string {
 
 // list is a list of items; the first ones may have schemas of their own.
 func (g *gemma) list(d *chat.Dict) string {
-	first, _ := listAt(d, "prefixItems")
+	first, _ := chat.ListAt(d, "prefixItems")
 	items, _ := d.Get("items")
 	low, high := count(d, "minItems", 0), count(d, "maxItems", -1)
 	if items == false {
@@ -174,7 +174,7 @@ func (g *gemma) list(d *chat.Dict) string {
 
 // object is an object with the schema's properties, those that are not required in or out, in the order of their names.
 func (g *gemma) object(d *chat.Dict) string {
-	props, ok := dictAt(d, "properties")
+	props, ok := chat.DictAt(d, "properties")
 	if !ok || props.Len() == 0 {
 		if extra, has := d.Get("additionalProperties"); has && extra == false || ok {
 			return `"{" "}"`

@@ -201,8 +201,8 @@ func (o *writer) calls(tools []chat.Value, c Calls) (string, error) {
 		return refuse("tool_choice asks for a call, but tools is empty")
 	}
 	var one []string
-	for _, t := range declared(tools) {
-		if c.Choice == Named && t.name != c.Name {
+	for _, t := range chat.Declared(tools) {
+		if c.Choice == Named && t.Name != c.Name {
 			continue
 		}
 		call, err := o.call(t, c.Arguments)

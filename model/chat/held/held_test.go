@@ -181,16 +181,16 @@ const bounded = `[
 func TestCallsAreOfTheSchema(t *testing.T) {
 	tools := decodeTools(t, bounded)
 	validators := map[string]*jsonschema.Schema{}
-	for _, tool := range declared(tools) {
+	for _, tool := range chat.Declared(tools) {
 		c := jsonschema.NewCompiler()
-		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(toJSON(tool.params)))
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(toJSON(tool.Params)))
 		if err == nil {
 			err = c.AddResource("tool.json", doc)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		validators[tool.name] = c.MustCompile("tool.json")
+		validators[tool.Name] = c.MustCompile("tool.json")
 	}
 	for _, s := range speakers(t) {
 		t.Run(s.name, func(t *testing.T) {

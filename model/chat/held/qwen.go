@@ -16,8 +16,8 @@ type qwen struct {
 // shutValue ends a parameter.
 const shutValue = "\n</parameter>\n"
 
-func (q *qwen) call(t tool, exact *chat.Dict) string {
-	head, tail := text("\n<function="+t.name+">\n"), text("</function>\n")
+func (q *qwen) call(t chat.Tool, exact *chat.Dict) string {
+	head, tail := text("\n<function="+t.Name+">\n"), text("</function>\n")
 	if exact != nil {
 		var all strings.Builder
 		for i := range exact.Len() {
@@ -25,14 +25,14 @@ func (q *qwen) call(t tool, exact *chat.Dict) string {
 			key, _ := k.(string)
 			all.WriteString("<parameter=" + key + ">\n" + plain(v) + shutValue)
 		}
-		return text("\n<function=" + t.name + ">\n" + all.String() + "</function>\n")
+		return text("\n<function=" + t.Name + ">\n" + all.String() + "</function>\n")
 	}
-	q.root = t.params
+	q.root = t.Params
 	params := q.resolved(q.root, q.root)
 	if params == nil {
 		return head + " " + q.free() + " " + tail
 	}
-	props, ok := dictAt(params, "properties")
+	props, ok := chat.DictAt(params, "properties")
 	if !ok || props.Len() == 0 {
 		if extra, has := params.Get("additionalProperties"); ok || has && extra == false {
 			return head + " " + tail

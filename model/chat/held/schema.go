@@ -26,7 +26,7 @@ func (o *writer) resolved(root *chat.Dict, v chat.Value) *chat.Dict {
 		if !has {
 			return o.whole(root, d)
 		}
-		d, ok = lookUp(root, ref)
+		d, ok = chat.Refer(root, ref)
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func (o *writer) whole(root, d *chat.Dict) *chat.Dict {
 
 // joinedParts lays the parts of allOf over the schema that holds them.
 func joinedParts(root, d *chat.Dict) *chat.Dict {
-	parts, ok := listAt(d, "allOf")
+	parts, ok := chat.ListAt(d, "allOf")
 	if !ok {
 		return d
 	}
@@ -74,7 +74,7 @@ func joinedParts(root, d *chat.Dict) *chat.Dict {
 	for _, p := range parts {
 		if part, ok := p.(*chat.Dict); ok {
 			if ref, has := part.Get("$ref"); has {
-				if part, ok = lookUp(root, ref); !ok {
+				if part, ok = chat.Refer(root, ref); !ok {
 					continue
 				}
 			}
@@ -99,38 +99,19 @@ func union(a, b chat.Value) chat.Value {
 	return out
 }
 
-// lookUp follows a reference within the schema: "#/$defs/name".
-func lookUp(root *chat.Dict, ref chat.Value) (*chat.Dict, bool) {
-	s, _ := ref.(string)
-	path, ok := strings.CutPrefix(s, "#")
-	if !ok || root == nil {
-		return nil, false
-	}
-	at := root
-	for _, name := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
-		if name == "" {
-			continue
-		}
-		if at, ok = dictAt(at, strings.NewReplacer("~1", "/", "~0", "~").Replace(name)); !ok {
-			return nil, false
-		}
-	}
-	return at, true
-}
-
 // alternatives are the values or schemas of which one is to be chosen: enum or const as values, anyOf and oneOf as schemas.
 func alternatives(d *chat.Dict) (values []chat.Value, schemas []chat.Value) {
 	if v, ok := d.Get("const"); ok {
 		return []chat.Value{v}, nil
 	}
-	if list, ok := listAt(d, "enum"); ok && len(list) > 0 {
+	if list, ok := chat.ListAt(d, "enum"); ok && len(list) > 0 {
 		return list, nil
 	}
 	if _, own := d.Get("properties"); own { // alternatives of an object that has a form: which of its parameters go together
 		return nil, nil
 	}
 	for _, key := range []string{"anyOf", "oneOf"} {
-		if list, ok := listAt(d, key); ok && len(list) > 0 {
+		if list, ok := chat.ListAt(d, key); ok && len(list) > 0 {
 			return nil, list
 		}
 	}
@@ -145,7 +126,7 @@ func types(d *chat.Dict) []string {
 		}
 	}
 	var out []string
-	if list, ok := listAt(d, "type"); ok {
+	if list, ok := chat.ListAt(d, "type"); ok {
 		for _, v := range list {
 			if s, ok := v.(string); ok {
 				out = append(out, s)
@@ -153,7 +134,7 @@ func types(d *chat.Dict) []string {
 		}
 	}
 	if len(out) == 0 {
-		if _, ok := dictAt(d, "properties"); ok {
+		if _, ok := chat.DictAt(d, "properties"); ok {
 			return []string{"object"}
 		}
 		if _, ok := d.Get("items"); ok {
@@ -181,7 +162,7 @@ func count(d *chat.Dict, key string, otherwise int) int {
 
 func required(d *chat.Dict) map[string]bool {
 	out := map[string]bool{}
-	list, _ := listAt(d, "required")
+	list, _ := chat.ListAt(d, "required")
 	for _, v := range list {
 		if s, ok := v.(string); ok {
 			out[s] = true

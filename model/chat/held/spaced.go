@@ -47,7 +47,7 @@ func spaced(d *chat.Dict, lenient bool) string {
 			out.Set(key, v)
 		}
 	}
-	options, ok := dictAt(out, guidance)
+	options, ok := chat.DictAt(out, guidance)
 	if !ok {
 		options = chat.NewDict()
 		options.Set("whitespace_pattern", gap)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"reprise/model/chat"
-	"reprise/model/chat/jinja"
 	"reprise/model/chat/parse"
 )
 
@@ -123,58 +122,17 @@ func (o *writer) thoughts(t Thinking) (string, error) {
 	return "( " + open + " " + text(o.d.Heading()) + " " + o.freeText() + " " + shut + behind + " )?", nil
 }
 
-// tool is a declared function.
-type tool struct {
-	name   string
-	params *chat.Dict // nil: it takes what it is given
-}
-
-func declared(tools []chat.Value) []tool {
-	var out []tool
-	for _, v := range tools {
-		d, ok := v.(*chat.Dict)
-		if !ok {
-			continue
-		}
-		if fn, ok := dictAt(d, "function"); ok {
-			d = fn
-		}
-		name, _ := d.Get("name")
-		s, ok := name.(string)
-		if !ok {
-			continue
-		}
-		params, _ := dictAt(d, "parameters")
-		out = append(out, tool{s, params})
-	}
-	return out
-}
-
 // Names are the declared functions' names.
 func Names(tools []chat.Value) []string {
 	var out []string
-	for _, t := range declared(tools) {
-		out = append(out, t.name)
+	for _, t := range chat.Declared(tools) {
+		out = append(out, t.Name)
 	}
 	return out
 }
 
-func dictAt(d *chat.Dict, key string) (*chat.Dict, bool) {
-	v, _ := d.Get(key)
-	out, ok := v.(*chat.Dict)
-	return out, ok
-}
-
-func listAt(d *chat.Dict, key string) ([]chat.Value, bool) {
-	v, _ := d.Get(key)
-	if l, ok := v.(*jinja.List); ok {
-		return l.Items, true
-	}
-	return nil, false
-}
-
 // call is a call of a tool, with exactly the arguments when they are given.
-func (o *writer) call(t tool, exact json.RawMessage) (string, error) {
+func (o *writer) call(t chat.Tool, exact json.RawMessage) (string, error) {
 	open, err := o.marker(parse.CallOpen)
 	if err != nil {
 		return "", err

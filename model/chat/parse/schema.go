@@ -36,21 +36,8 @@ func schemas(tools []chat.Value) map[string]schema {
 		return nil
 	}
 	out := make(map[string]schema, len(tools))
-	for _, tool := range tools {
-		d, ok := tool.(*chat.Dict)
-		if !ok {
-			continue
-		}
-		if fn, ok := dictAt(d, "function"); ok {
-			d = fn
-		}
-		name, _ := d.Get("name")
-		s, ok := name.(string)
-		if !ok {
-			continue
-		}
-		params, _ := dictAt(d, "parameters")
-		out[s] = newSchema(params)
+	for _, tool := range chat.Declared(tools) {
+		out[tool.Name] = newSchema(tool.Params)
 	}
 	return out
 }
@@ -60,20 +47,6 @@ func newSchema(root *chat.Dict) schema {
 		return schema{}
 	}
 	return schema{root: root}.with(root)
-}
-
-func dictAt(d *chat.Dict, key string) (*chat.Dict, bool) {
-	v, _ := d.Get(key)
-	out, ok := v.(*chat.Dict)
-	return out, ok
-}
-
-func listAt(d *chat.Dict, key string) []chat.Value {
-	v, _ := d.Get(key)
-	if l, ok := v.(*jinja.List); ok {
-		return l.Items
-	}
-	return nil
 }
 
 // with is the schema with a part and all that it refers to.
@@ -89,37 +62,19 @@ func (s *schema) add(d *chat.Dict, depth int) {
 		return
 	}
 	if ref, _ := d.Get("$ref"); ref != nil {
-		if to, ok := s.lookUp(ref); ok {
+		if to, ok := chat.Refer(s.root, ref); ok {
 			s.add(to, depth+1)
 		}
 	}
 	s.nodes = append(s.nodes, d)
 	for _, key := range []string{"anyOf", "oneOf", "allOf"} {
-		for _, v := range listAt(d, key) {
+		parts, _ := chat.ListAt(d, key)
+		for _, v := range parts {
 			if alternative, ok := v.(*chat.Dict); ok {
 				s.add(alternative, depth+1)
 			}
 		}
 	}
-}
-
-// lookUp follows a reference within the schema: "#/$defs/name".
-func (s *schema) lookUp(ref chat.Value) (*chat.Dict, bool) {
-	text, _ := ref.(string)
-	path, ok := strings.CutPrefix(text, "#")
-	if !ok || s.root == nil {
-		return nil, false
-	}
-	at := s.root
-	for _, name := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
-		if name == "" {
-			continue
-		}
-		if at, ok = dictAt(at, strings.NewReplacer("~1", "/", "~0", "~").Replace(name)); !ok {
-			return nil, false
-		}
-	}
-	return at, true
 }
 
 // typeNames are JSON schema's, and what tools in other forms call them.
@@ -144,7 +99,8 @@ func typesOf(d *chat.Dict) typeSet {
 	if name, ok := kind.(string); ok {
 		out = typeNames[strings.ToLower(name)]
 	}
-	for _, v := range listAt(d, "type") {
+	several, _ := chat.ListAt(d, "type")
+	for _, v := range several {
 		name, _ := v.(string)
 		out |= typeNames[strings.ToLower(name)]
 	}
@@ -163,17 +119,17 @@ func implied(d *chat.Dict) typeSet {
 	for _, v := range choicesOf(d) {
 		out |= kindOf(v)
 	}
-	if _, ok := dictAt(d, "properties"); ok {
+	if _, ok := chat.DictAt(d, "properties"); ok {
 		out |= isObject
 	}
-	if _, ok := dictAt(d, "items"); ok {
+	if _, ok := chat.DictAt(d, "items"); ok {
 		out |= isList
 	}
 	return out
 }
 
 func choicesOf(d *chat.Dict) []chat.Value {
-	choices := listAt(d, "enum")
+	choices, _ := chat.ListAt(d, "enum")
 	if v, ok := d.Get("const"); ok {
 		choices = append(choices[:len(choices):len(choices)], v)
 	}
@@ -192,14 +148,14 @@ func (s schema) choices() []chat.Value {
 // property is the schema of a member.
 func (s schema) property(key string) schema {
 	for _, d := range s.nodes {
-		if props, ok := dictAt(d, "properties"); ok {
-			if p, ok := dictAt(props, key); ok {
+		if props, ok := chat.DictAt(d, "properties"); ok {
+			if p, ok := chat.DictAt(props, key); ok {
 				return s.with(p)
 			}
 		}
 	}
 	for _, d := range s.nodes {
-		if p, ok := dictAt(d, "additionalProperties"); ok {
+		if p, ok := chat.DictAt(d, "additionalProperties"); ok {
 			return s.with(p)
 		}
 	}
@@ -209,7 +165,7 @@ func (s schema) property(key string) schema {
 // has tells whether a member is declared.
 func (s schema) has(key string) bool {
 	for _, d := range s.nodes {
-		if props, ok := dictAt(d, "properties"); ok {
+		if props, ok := chat.DictAt(d, "properties"); ok {
 			if _, ok := props.Get(key); ok {
 				return true
 			}
@@ -221,12 +177,12 @@ func (s schema) has(key string) bool {
 // item is the schema of a list's item.
 func (s schema) item(i int) schema {
 	for _, d := range s.nodes {
-		if prefix := listAt(d, "prefixItems"); i < len(prefix) {
+		if prefix, _ := chat.ListAt(d, "prefixItems"); i < len(prefix) {
 			if p, ok := prefix[i].(*chat.Dict); ok {
 				return s.with(p)
 			}
 		}
-		if p, ok := dictAt(d, "items"); ok {
+		if p, ok := chat.DictAt(d, "items"); ok {
 			return s.with(p)
 		}
 	}
