@@ -224,23 +224,29 @@ func (f *frame) passes(v Value, a args) (bool, error) {
 	return truthy(ok), err
 }
 
-func filterBatch(f *frame, in Value, a args) (Value, error) {
-	b, err := a.bind("batch", "linecount", "fill_with")
+// grouping reads what batch and slice are told: how many, and what the last ones are filled up with; nil: nothing.
+func grouping(filter, count string, in Value, a args) (n int, items []Value, fill Value, err error) {
+	b, err := a.bind(filter, count, "fill_with")
 	if err != nil {
-		return nil, err
+		return 0, nil, nil, err
 	}
-	n, err := intArg(b[0], 0)
-	if err != nil {
-		return nil, err
+	if n, err = intArg(b[0], 0); err != nil {
+		return 0, nil, nil, err
 	}
-	items, err := iterate(in)
-	if err != nil {
-		return nil, err
+	if items, err = iterate(in); err != nil {
+		return 0, nil, nil, err
 	}
 	if n < 1 {
-		return nil, valueErrorf("batch: linecount must be at least 1")
+		return 0, nil, nil, valueErrorf("%s: %s must be at least 1", filter, count)
 	}
-	fill := orDefault(b[1], nil)
+	return n, items, orDefault(b[1], nil), nil
+}
+
+func filterBatch(f *frame, in Value, a args) (Value, error) {
+	n, items, fill, err := grouping("batch", "linecount", in, a)
+	if err != nil {
+		return nil, err
+	}
 	var out []Value
 	for from := 0; from < len(items); from += n {
 		row := slices.Clone(items[from:min(from+n, len(items))])
@@ -258,25 +264,13 @@ func filterBatch(f *frame, in Value, a args) (Value, error) {
 }
 
 func filterSlice(f *frame, in Value, a args) (Value, error) {
-	b, err := a.bind("slice", "slices", "fill_with")
+	n, items, fill, err := grouping("slice", "slices", in, a)
 	if err != nil {
 		return nil, err
-	}
-	n, err := intArg(b[0], 0)
-	if err != nil {
-		return nil, err
-	}
-	items, err := iterate(in)
-	if err != nil {
-		return nil, err
-	}
-	if n < 1 {
-		return nil, valueErrorf("slice: the number of slices must be at least 1")
 	}
 	if err := f.times(64, n); err != nil {
 		return nil, err
 	}
-	fill := orDefault(b[1], nil)
 	each, extra, at := len(items)/n, len(items)%n, 0
 	var out []Value
 	for i := range n {
