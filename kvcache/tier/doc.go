@@ -23,7 +23,8 @@
 // finds what other processes wrote and deleted.
 //
 // The folder is Disk: disk.go opens it, index and scan know what is there, load, put and statics read and write it, evict and wear
-// keep its limits, verify reads it for people. The shared store is Remote: remote, store, notes, reach, with breaker and zstd.
+// keep its limits, verify reads it for people. The shared store is Remote: remote opens it, store and fetch write and read it, notes
+// holds small values, with breaker and zstd.
 // What both are asked for stands in block, format, find and tiers.
 //
 // # Invariants
