@@ -80,7 +80,7 @@ func (t *turn) claim(ctx context.Context, plan *kvcache.Plan, given *bool) (v ve
 	v, short, err := t.afford(ctx, plan, *given)
 	t.match, t.reached = &plan.Match, plan.Hit
 	if err == nil && v == goOn {
-		t.plan, t.computed = plan, plan.Hit
+		t.plan, t.computed, t.beside = plan, plan.Hit, t.engine.memory.beside()
 		t.chooseAudit()
 		return goOn, nil
 	}
@@ -98,22 +98,32 @@ func (t *turn) claim(ctx context.Context, plan *kvcache.Plan, given *bool) (v ve
 // enough says whether so many bytes can be had. First what nobody uses is given back to the system; then the cache gives up what
 // is worth least, if that is enough.
 func (t *turn) enough(ctx context.Context, need int64) (bool, error) {
-	e, m := t.engine, t.engine.memory
-	room, _ := m.room()
+	e := t.engine
+	room := t.room()
 	if need <= room {
 		return true, nil
 	}
 	if err := t.yield(ctx, 0); err != nil {
 		return false, err
 	}
-	if room, _ = m.room(); need <= room || need-room > e.cache.Idle() {
+	if room = t.room(); need <= room || need-room > e.cache.Idle() {
 		return need <= room, nil
 	}
 	if err := t.yield(ctx, need-room); err != nil {
 		return false, err
 	}
-	room, _ = m.room()
-	return need <= room, nil
+	return need <= t.room(), nil
+}
+
+// room is what the turn may take now. Once it is admitted, what it let the process grow by counts as the slack that was left for
+// it: counted twice, it would be refused what it was admitted for.
+func (t *turn) room() int64 {
+	m, grown := t.engine.memory, int64(0)
+	if t.plan != nil {
+		grown = max(0, m.beside()-t.beside)
+	}
+	room, _ := m.roomBeside(grown)
+	return room
 }
 
 // yield has the cache give bytes up, and returns to the system what is free.
@@ -153,6 +163,8 @@ func (t *turn) notNow() error {
 	who := "other requests hold the rest"
 	if outside {
 		who = "other programs hold the rest"
+	} else if t.engine.openTurns() == 1 {
+		who = "no other request holds the rest: shorten the prompt, or start the server with a larger --memory-limit"
 	}
 	return &MemoryError{RetryAfter: retryAfter, Message: fmt.Sprintf(
 		"there is not enough memory now for this prompt of %d tokens: it takes %s (%s), and %s of the limit of %s are left; %s. Try again in %d seconds.",

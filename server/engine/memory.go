@@ -137,12 +137,15 @@ func (m *memory) taken() (int64, error) {
 
 // room is how many bytes a turn may take now, by the limit, by the device and by what the host has left. outside says that it is the host that leaves
 // less than the limit would.
-func (m *memory) room() (bytes int64, outside bool) {
+func (m *memory) room() (bytes int64, outside bool) { return m.roomBeside(0) }
+
+// roomBeside is room for a turn under way that let the process grow by so much beside state and calls: that is part of its slack.
+func (m *memory) roomBeside(grown int64) (bytes int64, outside bool) {
 	taken, err := m.taken()
 	if err != nil {
 		return 0, true
 	}
-	bytes = m.limit - taken - ownSlack
+	bytes = m.limit - taken - max(0, ownSlack-grown)
 	if m.separate {
 		return bytes, false
 	}
@@ -156,6 +159,16 @@ func (m *memory) room() (bytes int64, outside bool) {
 		}
 	}
 	return bytes, false
+}
+
+// beside is what the process takes beside what MLX holds: garbage, and what every server needs.
+func (m *memory) beside() int64 {
+	taken, err := m.taken()
+	if err != nil {
+		return 0
+	}
+	held := m.readMLX()
+	return taken - held.Active - held.Cache
 }
 
 // most is what a turn could have if it were alone, with nothing cached and nothing else on the host.

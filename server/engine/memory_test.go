@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ func room(t *testing.T, bytes int64, host func() footprint.Host) *memory {
 	row, fixed := old.sizes()
 	idle := mlx.ReadMemory().Active
 	m := &memory{limit: 1e9 + bytes + ownSlack, base: 1e9, reserve: 1e8, grid: old.grid, row: row, fixed: fixed, firstCall: old.firstCall, patience: 300 * time.Millisecond,
-		readMLX: mlx.ReadMemory, readOwn: func() (int64, error) { return 1e9 + mlx.ReadMemory().Active - idle, nil },
+		readMLX: func() mlx.Memory { return mlx.Memory{Active: mlx.ReadMemory().Active} }, readOwn: func() (int64, error) { return 1e9 + mlx.ReadMemory().Active - idle, nil },
 		readHost: func() (footprint.Host, error) {
 			if host == nil {
 				return footprint.Host{TotalBytes: 1e12, AvailableBytes: 1e12}, nil
@@ -155,6 +156,33 @@ func TestATurnAloneIsNotToldToComeAgain(t *testing.T) {
 	t.Logf("%d served, %d without snapshots", served, stripped)
 	if served == 0 {
 		t.Error("none was served")
+	}
+}
+
+// The garbage of a turn under way is what the slack was left for: it does not take the room of its next call, too.
+func TestATurnsGarbageIsItsSlack(t *testing.T) {
+	m := room(t, 64e6, nil)
+	own, begun := m.readOwn, atomic.Bool{}
+	garbage := int64(30e6)
+	m.readOwn = func() (int64, error) {
+		n, err := own()
+		if begun.Load() {
+			n += garbage
+		}
+		return n, err
+	}
+	for _, garbage = range []int64{30e6, 2 * ownSlack} {
+		begun.Store(false)
+		_, err := real.Turn(t.Context(), raw(long(fmt.Sprintf("Garbage%d", garbage), 1000), 2), func(ev Event) error {
+			begun.Store(ev.Prefilled > 0)
+			return nil
+		})
+		var refused *MemoryError
+		if fits := garbage < ownSlack; fits && err != nil || !fits && !errors.As(err, &refused) {
+			t.Errorf("%d bytes of garbage: %v", garbage, err)
+		} else if !fits && !strings.Contains(refused.Message, "no other request holds the rest") {
+			t.Error(refused.Message)
+		}
 	}
 }
 

@@ -185,6 +185,12 @@ func (e *Engine) open(t *turn) {
 	}
 }
 
+func (e *Engine) openTurns() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.turns)
+}
+
 func (e *Engine) close(t *turn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -48,6 +48,7 @@ type turn struct {
 	rows      int            // of the state, that there is memory for
 	paused    time.Duration  // waiting for memory
 	short     bool           // memory refused the turn, or cut its answer
+	beside    int64          // what the process took beside MLX when the turn was admitted
 	bare      bool           // memory is too short for snapshots: the prefill captures no more
 	weighing  weighing
 	state     *state.State    // owned by this turn from restore to commit
