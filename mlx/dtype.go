@@ -5,7 +5,11 @@ package mlx
 */
 import "C"
 
-import "fmt"
+import (
+	"fmt"
+
+	"reprise/mlx/safetensors"
+)
 
 // Dtype is an element type. The zero value stands for "the op's default" where an op has one.
 type Dtype uint8
@@ -53,14 +57,15 @@ func (d Dtype) IsFloat() bool {
 	return d == Float16 || d == Float32 || d == Float64 || d == BFloat16
 }
 
-// ParseDtype takes the names that config.json and the flags use ("float32", "bfloat16", …).
-func ParseDtype(name string) (Dtype, error) {
-	for d := Bool; int(d) < len(dtypes); d++ {
-		if dtypes[d].name == name {
-			return d, nil
-		}
+// FloatOf is the type of a checkpoint's floats. Of what is none it is BFloat16, as which such weights are made.
+func FloatOf(d safetensors.DType) Dtype {
+	switch d {
+	case safetensors.F16:
+		return Float16
+	case safetensors.F32:
+		return Float32
 	}
-	return DefaultDtype, fmt.Errorf("unknown dtype %q", name)
+	return BFloat16
 }
 
 func (d Dtype) c() C.mlx_dtype { return C.mlx_dtype(d - 1) }

@@ -64,7 +64,7 @@ func (a attrs) axis() int {
 }
 
 func (a attrs) dtype() Dtype {
-	d, err := ParseDtype(get[string](a, "dtype"))
+	d, err := parseDtype(get[string](a, "dtype"))
 	if err != nil {
 		panic(err)
 	}
@@ -286,4 +286,14 @@ func (c *opCase) viewed(s *Scope, i int, a Array) Array {
 		return s.Slice(a, v.Slice[0], v.Slice[1], v.Slice[2])
 	}
 	return a
+}
+
+// parseDtype takes the names that the cases have ("float32", "bfloat16", …).
+func parseDtype(name string) (Dtype, error) {
+	for d := Bool; int(d) < len(dtypes); d++ {
+		if dtypes[d].name == name {
+			return d, nil
+		}
+	}
+	return DefaultDtype, fmt.Errorf("unknown dtype %q", name)
 }

@@ -60,11 +60,11 @@ func (m *module) convert(ctx context.Context, shards *folder.Shards, specs []saf
 // block converts n rows and appends them to the outputs: weight, scales, biases.
 func (m *module) block(ctx context.Context, data []byte, n int, outs []io.Writer) error {
 	return m.worker.Do(ctx, func(s *mlx.Scope) error {
-		x := s.FromBytes(data, dtypeOf(m.source.DType), n, int(m.source.width))
+		x := s.FromBytes(data, mlx.FloatOf(m.source.DType), n, int(m.source.width))
 		if m.source.plusOne {
 			x = s.Add(x, s.Scalar(1, x.Dtype()))
 		}
-		x = s.AsType(x, dtypeOf(m.plan.dtypeOf(m.tensor)))
+		x = s.AsType(x, mlx.FloatOf(m.plan.dtypeOf(m.tensor)))
 		arrays := []mlx.Array{x}
 		if spec, ok := m.plan.rules.For(m.tensor, m.plan.layout.Layers); ok {
 			arrays = quantized(s, x, spec)
@@ -88,14 +88,4 @@ func (m *module) block(ctx context.Context, data []byte, n int, outs []io.Writer
 // quantized is MLX's own quantization of rows.
 func quantized(s *mlx.Scope, x mlx.Array, spec hub.Spec) []mlx.Array {
 	return s.Quantize(x, spec.GroupSize, spec.Bits, spec.Mode, mlx.Array{})
-}
-
-func dtypeOf(d safetensors.DType) mlx.Dtype {
-	switch d {
-	case safetensors.F16:
-		return mlx.Float16
-	case safetensors.F32:
-		return mlx.Float32
-	}
-	return mlx.BFloat16
 }

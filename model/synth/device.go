@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"reprise/mlx"
-	"reprise/mlx/safetensors"
 	"reprise/model/hub"
 	"reprise/model/hub/layout"
 	"reprise/model/weights"
@@ -42,7 +41,7 @@ func makeUp(s *mlx.Scope, c *hub.Config, l *layout.Layout, t layout.Tensor, seed
 	v := valuesOf(l, t)
 	specs := layout.Stored(c, t)
 	if len(specs) == 1 {
-		made := floats(s, v, dims(t.Shape), dtypeOf(specs[0].DType), key(s, t.Name, seed))
+		made := floats(s, v, dims(t.Shape), mlx.FloatOf(specs[0].DType), key(s, t.Name, seed))
 		return map[string]mlx.Array{t.Name: made}, s.Err()
 	}
 	rule, _ := layout.Rule(c, t)
@@ -57,7 +56,7 @@ func makeUp(s *mlx.Scope, c *hub.Config, l *layout.Layout, t layout.Tensor, seed
 		made[specs[1].Name] = s.Add(s.AsType(chosen, mlx.Uint8), s.Scalar(float64(p.low), mlx.Uint8))
 		return made, s.Err()
 	}
-	dtype := dtypeOf(specs[1].DType)
+	dtype := mlx.FloatOf(specs[1].DType)
 	scales := s.AsType(s.RandomUniform(s.Scalar(0.9*p.scale, mlx.Float32), s.Scalar(1.1*p.scale, mlx.Float32), shape, mlx.Float32, scalesKey), dtype)
 	made[specs[1].Name] = scales
 	made[specs[2].Name] = s.Multiply(scales, s.Scalar(p.offset, dtype))
@@ -91,14 +90,4 @@ func dims(shape []int64) []int {
 		out[i] = int(min(d, math.MaxInt32))
 	}
 	return out
-}
-
-func dtypeOf(d safetensors.DType) mlx.Dtype {
-	switch d {
-	case safetensors.F16:
-		return mlx.Float16
-	case safetensors.F32:
-		return mlx.Float32
-	}
-	return mlx.BFloat16
 }
