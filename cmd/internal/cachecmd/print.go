@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"reprise/cmd/internal/console"
 	"reprise/kvcache/ledger"
@@ -113,7 +112,7 @@ func WriteSessions(out io.Writer, list []Session, c *api.Cache) error {
 		if s.WarmUps > 0 {
 			turns += fmt.Sprintf(" + %d warm-up", s.WarmUps)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(s.ID), turns, console.Count(s.Tokens), console.Count(s.LastPrompt), console.Count(s.LastHit),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", console.Printable(s.ID), turns, console.Count(s.Tokens), console.Count(s.LastPrompt), console.Count(s.LastHit),
 			s.LastTurn, s.Last.Local().Format("2006-01-02 15:04:05"))
 	}
 	if len(list) == 0 {
@@ -139,7 +138,7 @@ func WriteWhy(out io.Writer, y *engine.Why) error {
 	}
 	in := ""
 	if y.In != "" {
-		in = ", in " + printable(y.In)
+		in = ", in " + console.Printable(y.In)
 	}
 	at := common(y.Old, y.New)
 	_, err := fmt.Fprintf(out, "%s left %s at token %s%s (miss_reason %s)\n\nwas  %s\nnow  %s\n", y.TurnID, whose, console.Count(y.At), in, y.MissReason,
@@ -163,15 +162,5 @@ func common(x, y string) int {
 // marked is a text with the mark at a byte, its lines under each other.
 func marked(text string, at int) string {
 	at = min(at, len(text))
-	return strings.ReplaceAll(printable(text[:at])+mark+printable(text[at:]), "\n", "\n     ")
-}
-
-// printable is a text without what a terminal would obey.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
-			return '\uFFFD'
-		}
-		return r
-	}, text)
+	return strings.ReplaceAll(console.Printable(text[:at])+mark+console.Printable(text[at:]), "\n", "\n     ")
 }

@@ -36,7 +36,7 @@ func (v *Verification) VerifyDisk(dir string) error {
 	}
 	v.Disk, v.Blocks, v.BlockBytes, v.Partial = dir, found.Blocks, found.Bytes, found.Partial
 	for _, p := range found.Problems {
-		v.DiskProblems = append(v.DiskProblems, printable(p))
+		v.DiskProblems = append(v.DiskProblems, console.Printable(p))
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (v *Verification) Count() int {
 }
 
 func (v *Verification) fail(format string, args ...any) {
-	v.Problems = append(v.Problems, printable(fmt.Sprintf(format, args...)))
+	v.Problems = append(v.Problems, console.Printable(fmt.Sprintf(format, args...)))
 }
 
 // VerifyLedger reads every file of a ledger: each line is a row, each row keeps the identities, no row is there twice.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"reprise/cmd/internal/console"
 )
@@ -152,9 +153,18 @@ func (s Server) Call(ctx context.Context, method, path string, body, into any, m
 	return nil
 }
 
-// Get is a Call that only asks.
+// getPatience is how long a Get waits: nothing is computed for it.
+var getPatience = 30 * time.Second
+
+// Get is a Call that only asks. A server that does not answer is left.
 func (s Server) Get(ctx context.Context, path string, into any) error {
-	return s.Call(ctx, http.MethodGet, path, nil, into, nil)
+	limit, cancel := context.WithTimeout(ctx, getPatience)
+	defer cancel()
+	err := s.Call(limit, http.MethodGet, path, nil, into, nil)
+	if err != nil && limit.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w at %s: nothing came from %s within %v", ErrNoServer, s, path, getPatience)
+	}
+	return err
 }
 
 // Mend adds to an error of Send or Call what a user can do about it whose server is to be reprise's.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 const password = "hunter2"
@@ -104,5 +105,25 @@ func TestWhatIsSent(t *testing.T) {
 		if _, err := At(bad, ""); err == nil {
 			t.Errorf("%q is taken for a server's URL", bad)
 		}
+	}
+}
+
+func TestAServerThatHangsIsLeft(t *testing.T) {
+	old := getPatience
+	getPatience = 50 * time.Millisecond
+	t.Cleanup(func() { getPatience = old })
+	hung := make(chan struct{})
+	h := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
+	t.Cleanup(func() { close(hung); h.Close() })
+	if err := (Server{URL: h.URL}).Get(t.Context(), "/x", nil); !errors.Is(err, ErrNoServer) || !strings.Contains(err.Error(), "nothing came from /x") {
+		t.Error(err)
+	}
+}
+
+// What a server says is a stranger's text.
+func TestARefusalMovesNoCursor(t *testing.T) {
+	err := served(t, 500, "boom \x1b[31mred").Get(t.Context(), "/x", nil)
+	if err == nil || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), "boom") {
+		t.Errorf("%q", err)
 	}
 }

@@ -86,7 +86,17 @@ func Rate(perSecond float64) string {
 	return fmt.Sprintf("%.1f tok/s", perSecond)
 }
 
-// OneLine folds a text that spans lines into one: what a command says when it fails.
+// Printable is a text of somebody else's for a terminal: what would move its cursor, colour it or turn the text round is replaced.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
+
+// OneLine folds a text that spans lines into one, for a terminal: what a command says when it fails.
 func OneLine(text string) string {
 	var parts []string
 	for line := range strings.Lines(text) {
@@ -94,7 +104,7 @@ func OneLine(text string) string {
 			parts = append(parts, line)
 		}
 	}
-	return strings.Join(parts, "; ")
+	return Printable(strings.Join(parts, "; "))
 }
 
 // WriteJSON prints a value as indented JSON, with <, > and & as they are.
