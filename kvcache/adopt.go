@@ -18,6 +18,11 @@ func (c *Cache) Missing(fingerprint string, s Sequence, links []Link) (int, erro
 	if err != nil {
 		return 0, err
 	}
+	return t.standing(x, calls).end(), nil
+}
+
+// standing is the deepest block of these very calls whose rows are held.
+func (t *tree) standing(x []atom, calls *provenance) *block {
 	b := t.base
 	for {
 		i := slices.IndexFunc(b.children, func(o *block) bool {
@@ -25,7 +30,7 @@ func (c *Cache) Missing(fingerprint string, s Sequence, links []Link) (int, erro
 				o.calls.same(calls.cut(o.end(), x[o.end():]), b.end()) && o.calls.alone(b.end())
 		})
 		if i < 0 {
-			return b.end(), nil
+			return b
 		}
 		b = b.children[i]
 	}
@@ -90,6 +95,7 @@ type Loaded struct {
 	Rows     []Rows   // in order, from what Missing said to the last link's end
 	Snapshot Snapshot // there; nil where no layer needs one
 	Side     bool     // for a side request, which evicts nothing of a main line
+	Beyond   bool     // there is memory for it whatever the budget: a turn is about to hold it
 }
 
 func (l *Loaded) bytes() int64 {
@@ -128,7 +134,8 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 		return fmt.Errorf("kvcache: a chain to %d without its snapshot", len(x))
 	}
 	c.sweep()
-	if c.shrink(l.bytes(), l.Side); !c.affords(l.bytes(), l.Side) {
+	c.clear(t.standing(x, calls), l.bytes(), l.Side)
+	if !l.Beyond && !c.affords(l.bytes(), l.Side) {
 		return ErrNoRoom
 	}
 	b, err := c.graft(t, x, calls, &l, used)
@@ -140,6 +147,23 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 	t.sequence++
 	t.forget(c.opts.Ghosts)
 	return err
+}
+
+// clear makes room as shrink does, and spares the rows down to b, on which what was loaded stands.
+func (c *Cache) clear(b *block, bytes int64, side bool) {
+	var spared []*live
+	for _, l := range c.lives {
+		if l.tip.tree() == b.tree() && meet(l.tip, b).parent != nil {
+			l.readers++
+			spared = append(spared, l)
+		}
+	}
+	b.up(b.tree().base, func(b *block) { b.held++ })
+	c.shrink(bytes, side)
+	b.up(b.tree().base, func(b *block) { b.held-- })
+	for _, l := range spared {
+		l.readers--
+	}
 }
 
 // graft makes the chain's blocks, with pieces where no rows are held, and returns the last one that has rows.

@@ -33,12 +33,8 @@ func (i *item) key() string {
 	return kind + string(i.Digest[:])
 }
 
-// put stores what a turn left, as the engine's writer does: while the turn's state is idle, or in use.
-func (r *rig) put(p *Plan) {
-	if r.shelf == nil {
-		return
-	}
-	trace := p.Trace()
+// store stores what a turn left, as the engine's writer does: behind the turn, and before the budget takes it.
+func (r *rig) store(trace *Trace) {
 	_, links := trace.Links(shelfStep, 2)
 	for _, l := range links {
 		i := &item{Link: l}
@@ -61,6 +57,11 @@ func (r *rig) put(p *Plan) {
 		r.shelf.items[i.key()] = i
 		r.shelf.puts++
 	}
+	if over := trace.Release(); over {
+		r.cache.KeepBudget()
+	}
+	r.check("store")
+	r.sweep()
 }
 
 // find is the longest chain for these ids: brute force.
@@ -104,7 +105,7 @@ func (r *rig) lift(a *ask) {
 	if err != nil || m.Hit >= chain[len(chain)-1].To {
 		return
 	}
-	l := Loaded{Side: a.Side}
+	l := Loaded{Side: a.Side, Beyond: !a.Side}
 	for _, i := range chain {
 		l.Links = append(l.Links, i.Link)
 	}

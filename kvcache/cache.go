@@ -38,6 +38,7 @@ type Cache struct {
 	sessions map[string]*session
 	sieve    sieve   // the runs in all sessions' texts, and perhaps some of forgotten ones
 	statics  []*node // ends of the static prefixes that were used last, newest first
+	unread   *Trace  // that lower tiers are to read before the budget takes it; nil: none
 	alphabet alphabet
 
 	bytes   usage

@@ -35,7 +35,7 @@ func (c *Cache) choose(f *find) (best way, poor bool) {
 			for _, w := range c.ways(f, places[i]) {
 				switch {
 				case w.live == nil && !c.affords(w.room, f.req.Side):
-					if w.room <= c.opts.Budget-c.busy() {
+					if more := w.room - w.block.lent(); more <= max(0, c.opts.Budget-c.busy()) {
 						dear = &w
 					}
 				case !found || w.cost < best.cost:
@@ -52,6 +52,21 @@ func (c *Cache) choose(f *find) (best way, poor bool) {
 		poor = true
 	}
 	return way{place: place{block: f.tree.base}}, poor
+}
+
+// lent is the bytes on the way to b that a lower tier lent. They go when a state holds them, and the turn that they were lent to
+// will hold as much whether it reads or computes it.
+func (b *block) lent() int64 {
+	var n int64
+	if b.piece != nil && b.piece.lent && b.snap != nil {
+		n = b.snap.Bytes()
+	}
+	b.up(b.tree().base, func(b *block) {
+		if b.piece != nil && b.piece.lent {
+			n += int64(len(b.node.edge)) * b.tree().RowBytes
+		}
+	})
+	return n
 }
 
 // affords says whether so many bytes can be had without an eviction. A side request does not ask: it runs beside the budget.

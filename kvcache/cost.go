@@ -91,6 +91,6 @@ func (c *Cache) Yield(bytes int64) int64 {
 	defer c.mu.Unlock()
 	c.sweep()
 	before := c.bytes.total()
-	c.shrinkTo(max(0, before-bytes), 0)
+	c.shrinkTo(max(0, before-bytes), 0, false)
 	return before - c.bytes.total()
 }

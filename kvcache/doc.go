@@ -40,7 +40,9 @@
 //   - bytes(live states) + bytes(pieces) + bytes(snapshots) are counted where they change, and ≤ the budget after a Sweep,
 //     unless turns under way hold more. Side requests under way are held beside the budget: for them nothing of a main
 //     line is evicted, and what they leave goes first. Only Yield, when the process or its host has no memory left, goes
-//     on to the main line.
+//     on to the main line. What the newest held trace names stays until lower tiers have read it, and what they lend to a
+//     turn may be more than the budget: the turn will hold as much.
+//   - Of a conversation that outgrows the budget as much stays as fits: its live state is cut back to a snapshot.
 //   - displaced ≤ prompt − matched: ids of the new part in runs of at least 32 that the session computed before or, within
 //     the static prefix, any session.
 //

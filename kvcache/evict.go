@@ -41,12 +41,12 @@ type victim struct {
 }
 
 // before says whether v goes before w: what only side requests left goes before anything of a main line, then what is worth least
-// a byte.
-func (v *victim) before(w *victim) bool {
+// a byte of those that are missing: to free more is no gain.
+func (v *victim) before(w *victim, missing int64) bool {
 	if v.main != w.main {
 		return w.main
 	}
-	return v.loss*float64(w.bytes) < w.loss*float64(v.bytes)
+	return v.loss*float64(min(w.bytes, missing)) < w.loss*float64(min(v.bytes, missing))
 }
 
 // shrink evicts until that many bytes fit into the budget. For what side requests need while they run, these bytes or those that
@@ -56,7 +56,7 @@ func (c *Cache) shrink(need int64, side bool) {
 	if side {
 		spare += need
 	}
-	c.shrinkTo(c.opts.Budget-need, spare)
+	c.shrinkTo(c.opts.Budget-need, spare, true)
 }
 
 // beside is the bytes that the states of side requests under way hold, and what was lent to those that were not restored yet.
@@ -85,26 +85,57 @@ func (c *Cache) beside() int64 {
 	return n
 }
 
-// shrinkTo evicts until no more than that many bytes are held, and spare bytes more before anything of a main line goes.
-func (c *Cache) shrinkTo(most, spare int64) {
+// shrinkTo evicts until no more than that many bytes are held, and spare bytes more before anything of a main line goes. unread
+// says whether what lower tiers have yet to read stays.
+func (c *Cache) shrinkTo(most, spare int64, unread bool) {
+	stays := stays{unread: unread, chains: c.crowded(most)}
 	for c.bytes.total() > most {
 		var worst *victim
-		for _, v := range c.victims() {
-			if worst == nil || v.before(worst) {
+		for _, v := range c.victims(stays) {
+			if worst == nil || v.before(worst, c.bytes.total()-most) {
 				worst = &v
 			}
 		}
 		if worst == nil || worst.main && c.bytes.total() <= most+spare {
 			return
 		}
-		c.evict(worst)
+		if !c.shorten(worst, most) {
+			c.evict(worst)
+		}
 	}
 }
 
+// stays says what is spared besides what turns under way hold.
+type stays struct {
+	unread bool // what lower tiers have yet to read
+	// chains is for when what runs takes up everything: without the snapshots on its chain nothing of it could stay behind the turn,
+	// and they would hardly make it fit.
+	chains bool
+}
+
+// crowded says whether what runs, and a few snapshots of it, are more than that many bytes.
+func (c *Cache) crowded(most int64) bool {
+	n := int64(0)
+	for _, l := range c.lives {
+		if !l.idle() {
+			n += l.bytes + 4*l.tip.tree().SnapshotBytes
+		}
+	}
+	return n > most
+}
+
+// runsOn says whether b lies on the chain of what runs.
+func (c *Cache) runsOn(b *block) bool {
+	return slices.ContainsFunc(c.lives, func(l *live) bool { return l.owner != nil && l.tip.on(b) })
+}
+
 // victims lists what may go: nothing of a turn under way, and nothing that would free no bytes.
-func (c *Cache) victims() []victim {
+func (c *Cache) victims(stays stays) []victim {
 	var out []victim
 	add := func(v victim) {
+		if stays.unread && c.unread.names(&v) || stays.chains && v.snap != nil && c.runsOn(v.snap) {
+			return
+		}
 		c.appraise(&v)
 		if v.bytes > 0 {
 			out = append(out, v)
@@ -280,6 +311,50 @@ func (c *Cache) evict(v *victim) {
 	default:
 		c.retire(v)
 	}
+}
+
+// shorten cuts a live state so far back that what is held fits into that many bytes, if that leaves more of it than would be copied
+// out anyway. It says whether that freed anything.
+func (c *Cache) shorten(v *victim, most int64) bool {
+	before := c.bytes.total()
+	for v.live != nil && c.bytes.total() > most {
+		if b := c.stump(v, most); b == nil || !c.cut(v.live, b) {
+			break
+		}
+	}
+	return c.bytes.total() < before
+}
+
+// stump is how much of a live state can stay: the deepest block on its chain, above its tip, whose end can be had again and without
+// whose rows behind it that many bytes would do; nil: there is none below what would be copied out anyway.
+func (c *Cache) stump(v *victim, most int64) *block {
+	l, t := v.live, v.live.tip.tree()
+	if t.RowBytes == 0 {
+		return nil
+	}
+	over := c.bytes.total() - most
+	for b := l.tip.parent; b != nil && b.parent != nil && b.end() >= v.saved.end(); b = b.parent {
+		if (b.snap != nil || !t.needs()) && int64(l.tip.end()-b.end())*t.RowBytes >= over {
+			return b
+		}
+	}
+	return nil
+}
+
+// cut takes an idle live state back to a block on its chain, and gives back what its buffers have beyond that. Buffers have steps, so
+// that this may free less than the rows. After a failure the state is good for nothing but its release.
+func (c *Cache) cut(l *live, b *block) bool {
+	tip := l.tip
+	if l.state.MoveTo(b.end(), b.end(), nil, b.snap) != nil || l.state.Shrink() != nil {
+		return false
+	}
+	if tip.tree().needs() && tip.snap == nil && tip.tips == 1 {
+		tip.node.lostState = true // it could be continued at its tip
+	}
+	l.retreat(b)
+	c.weigh(l)
+	c.settle(tip, freeNow, true)
+	return true
 }
 
 // retire copies out of a live state what others need of it, and frees it.

@@ -230,6 +230,9 @@ func (f *fake) CopyRows(from, to int) (Rows, error) {
 	return r, nil
 }
 
+// Shrink has nothing to give back: Bytes goes by the rows.
+func (f *fake) Shrink() error { return nil }
+
 func (f *fake) MoveTo(at, keep int, segments []Segment, snap Snapshot) error {
 	if err := f.fail; err != nil {
 		f.fail = nil

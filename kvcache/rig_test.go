@@ -42,6 +42,7 @@ type open struct {
 	ask    ask
 	plan   *Plan
 	state  *fake
+	size   int64   // of the state, at the end
 	fed    []int32 // everything that stands behind the state, from offset 0
 	chunks []Chunk
 	sent   int // of the answer
@@ -151,13 +152,24 @@ func (o *open) commit() {
 }
 
 func (o *open) close() {
+	var trace *Trace
+	if o.state != nil && o.rig.shelf != nil {
+		trace = o.plan.Trace()
+		trace.Hold(2)
+	}
 	if o.state != nil {
-		o.rig.put(o.plan)
+		o.size = o.state.Bytes()
 	}
 	o.plan.Close()
 	o.over()
 	o.rig.check("close")
-	o.rig.sweep()
+	s := o.rig.sweep()
+	if trace != nil {
+		if most := o.rig.cache.opts.Budget + o.rig.cache.beside() + o.rig.cache.busy() + o.size + 3*o.rig.shape.model().SnapshotBytes; s.Bytes > most {
+			o.rig.t.Errorf("turn %s leaves %d bytes to be read, more than the budget and its own state, %d", o.ask.Turn, s.Bytes, most)
+		}
+		o.rig.store(trace)
+	}
 }
 
 // abort drops the turn's state, and with it what was captured and not committed.
@@ -180,8 +192,9 @@ func (r *rig) sweep() Swept {
 	r.t.Helper()
 	s := r.cache.Sweep()
 	r.check("sweep")
-	if over := s.Bytes - r.cache.opts.Budget - r.cache.beside(); over > 0 && len(r.cache.victims()) > 0 {
-		r.t.Fatalf("%d bytes over the budget, and %d things could still go", over, len(r.cache.victims()))
+	stays := stays{unread: true, chains: r.cache.crowded(r.cache.opts.Budget)}
+	if over := s.Bytes - r.cache.opts.Budget - r.cache.beside(); over > 0 && len(r.cache.victims(stays)) > 0 {
+		r.t.Fatalf("%d bytes over the budget, and %d things could still go", over, len(r.cache.victims(stays)))
 	}
 	return s
 }

@@ -17,6 +17,8 @@ type State interface {
 	// at, and sliding and recurrent layers are set from snap. It takes copies: segments and snap stay the caller's. snap
 	// is nil where no layer needs one.
 	MoveTo(at, keep int, segments []Segment, snap Snapshot) error
+	// Shrink gives back what is allocated beyond the rows that are held.
+	Shrink() error
 	Free()
 }
 

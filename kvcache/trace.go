@@ -32,13 +32,15 @@ type Trace struct {
 	tip    *block
 	static int
 	prompt int
+	side   bool
+	held   []int // see Hold
 }
 
 // Trace names the state as it is committed. It is asked before Close.
 func (p *Plan) Trace() *Trace {
 	p.cache.mu.Lock()
 	defer p.cache.mu.Unlock()
-	return &Trace{Model: p.tree.Fingerprint, cache: p.cache, tip: p.tip(), static: p.req.Prompt.Static, prompt: p.Requested}
+	return &Trace{Model: p.tree.Fingerprint, cache: p.cache, tip: p.tip(), static: p.req.Prompt.Static, prompt: p.Requested, side: p.req.Side}
 }
 
 // Links cuts the trace into what is to be stored: the rows of every `step` ids, and the offsets worth keeping: the end of

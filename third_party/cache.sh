@@ -61,7 +61,7 @@ python_env() {
 }
 
 link() { # link TARGET NAME: replace atomically, and only when it points elsewhere
-  [ "$(readlink "$build/$2" 2>/dev/null)" = "$1" ] || { rm -rf "${build:?}/$2"; ln -s "$1" "$build/$2"; }
+  [ "$(readlink "$build/$2" 2>/dev/null)" = "$1" ] || { mkdir -p "$(dirname "$build/$2")"; rm -rf "${build:?}/$2"; ln -s "$1" "$build/$2"; }
 }
 
 mkdir -p "$build"

@@ -65,6 +65,29 @@ func (st *State) MoveTo(at, keep int, segments []Segment, snap Snapshot) error {
 	return nil
 }
 
+// Shrink gives back what the growing layers' buffers have beyond their rows. It goes layer by layer, so that no more than one of
+// them is there twice. After an error of MLX the state is empty.
+func (st *State) Shrink() error {
+	for _, l := range st.layers {
+		if g, ok := l.(*GrowingKV); ok && GrowingRows(g.offset) < g.capacity {
+			if err := g.shrink(st.home); err != nil {
+				st.Free()
+				return fmt.Errorf("state: giving back rows behind %d: %w", st.Offset(), err)
+			}
+		}
+	}
+	st.stand(st.Offset())
+	return nil
+}
+
+// shrink moves the rows to buffers that are no larger than they need be.
+func (g *GrowingKV) shrink(home *mlx.Scope) error {
+	s := home.Child()
+	defer s.Close()
+	g.move(s, specs(s, g.columns), GrowingRows(g.offset), 0, g.offset)
+	return s.Eval(g.columns...)
+}
+
 // run is a segment whose rows were found to be this package's.
 type run struct {
 	*rowCopies

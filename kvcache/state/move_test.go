@@ -313,3 +313,47 @@ func (fakeRows) To() int      { return 20 }
 func (fakeRows) Offset() int  { return 20 }
 func (fakeRows) Bytes() int64 { return 0 }
 func (fakeRows) Free()        {}
+
+// A state that gives back what its buffers have beyond their rows holds the same rows in less, and goes on; and one that has nothing to
+// give back keeps its buffers.
+func TestShrink(t *testing.T) {
+	mlxtest.OnWorker(t, func(s *mlx.Scope) error {
+		m := newMixed(s)
+		defer m.st.Free()
+		m.st.Reserve(4 * growStep)
+		var ids []int
+		for i := range 40 {
+			ids = append(ids, i)
+		}
+		snaps, err := m.feed(s, ids, 30)
+		if err != nil {
+			return err
+		}
+		defer snaps[0].Free()
+		before := m.st.Bytes()
+		if err := m.st.MoveTo(30, 30, nil, snaps[0]); err != nil {
+			return err
+		}
+		m.path = m.path[:30]
+		if err := m.st.Shrink(); err != nil {
+			return err
+		}
+		var rows int64
+		for i := range m.st.Len() {
+			if g, ok := m.st.layers[i].(*GrowingKV); ok {
+				if rows = int64(g.capacity); rows != growStep {
+					return fmt.Errorf("layer %d has room for %d rows behind %d", i, rows, g.offset)
+				}
+			}
+		}
+		after := m.st.Bytes()
+		if row, _ := m.st.Sizes(); after > before-3*growStep*row {
+			return fmt.Errorf("%d bytes became %d, a row has %d", before, after, row)
+		}
+		if err := m.st.Shrink(); err != nil || m.st.Bytes() != after {
+			return fmt.Errorf("once more: %w, %d bytes", err, m.st.Bytes())
+		}
+		_, err = m.feed(s, []int{7, 8, 9})
+		return err
+	})
+}

@@ -22,6 +22,7 @@ type loan struct {
 	miss   kvcache.Miss // why it is less than it could be
 	lent   bool
 	side   bool // of a side request
+	beyond bool // there is memory for it whatever the budget
 }
 
 // worthLoading is how many tokens a loan must spare.
@@ -107,7 +108,7 @@ func (l *lower) know(w kvcache.Request, n int) {
 
 // lend makes arrays of what was loaded and gives them to the cache. On the worker.
 func (l *lower) lend(s *mlx.Scope, fingerprint string, seq kvcache.Sequence, x *loan) error {
-	loaded := kvcache.Loaded{Links: x.found.Links(), Side: x.side}
+	loaded := kvcache.Loaded{Links: x.found.Links(), Side: x.side, Beyond: x.beyond}
 	err := l.decode(s, x, &loaded)
 	if err != nil {
 		for _, r := range loaded.Rows {
@@ -145,6 +146,32 @@ func (l *lower) decode(s *mlx.Scope, x *loan, out *kvcache.Loaded) error {
 	return nil
 }
 
+// bytes is what was loaded.
+func (x *loan) bytes() int64 {
+	var n int64
+	for _, b := range x.blocks {
+		for _, part := range b.Data {
+			n += int64(len(part))
+		}
+	}
+	return n
+}
+
+// outdated says whether the cache gave something up since the tiers were looked at that the turn counted on: the budget has what the
+// turn before left as soon as that is stored. The turn has its place in the queue.
+func (t *turn) outdated(w kvcache.Request) bool {
+	x, cache := t.loan, t.engine.cache
+	if x == nil || x.lent || w.NoReuse {
+		return false
+	}
+	if len(x.blocks) > 0 {
+		from, err := cache.Missing(w.Model, w.Prompt.Sequence, x.found.Links())
+		return err == nil && from < x.from
+	}
+	m, err := cache.Lookup(w)
+	return err == nil && m.Hit < x.l0
+}
+
 // lift gives the turn's loan to the cache, once. The turn has its place in the queue.
 func (t *turn) lift(ctx context.Context) error {
 	x := t.loan
@@ -152,6 +179,10 @@ func (t *turn) lift(ctx context.Context) error {
 		return nil
 	}
 	l := t.engine.lower
+	// The arrays, and their copy in the turn's state: where there is memory for both, the budget, which is about what is kept behind
+	// the turns, need not have room.
+	room, _ := t.engine.memory.room()
+	x.beyond = room >= 2*x.bytes()
 	err := t.engine.queue.Step(ctx, func(s *mlx.Scope) error {
 		return l.lend(s, t.model.Fingerprint, kvcache.Sequence{IDs: t.prompt.IDs}, x)
 	})

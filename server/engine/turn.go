@@ -193,13 +193,19 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 	defer func() { t.row.QueueMs = ledger.Ms(waited) }()
 	wish := t.wish()
 	t.loan = t.engine.lower.look(ctx, t, wish)
-	given := false
+	given, looked := false, false
 	for {
 		start := time.Now()
 		_, leave, err = t.engine.queue.Admit(ctx)
 		waited += time.Since(start)
 		if err != nil {
 			return nil, err
+		}
+		if !looked && t.outdated(wish) {
+			leave()
+			looked = true
+			t.loan = t.engine.lower.look(ctx, t, wish)
+			continue
 		}
 		if err = t.lift(ctx); err != nil {
 			leave()
@@ -329,6 +335,7 @@ func (t *turn) commit() {
 		t.computed = 0
 	case t.state != nil && e.lower != nil:
 		trace := t.plan.Trace()
+		trace.Hold(e.lower.newest())
 		t.plan.Close()
 		e.lower.writer.offer(trace)
 	default:

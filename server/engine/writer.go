@@ -13,7 +13,8 @@ import (
 )
 
 // writer stores what turns left, behind them: its goroutine reads blocks out of the device, a step at a time, and hands them to
-// the tiers. A turn never waits for it; what the cache has given up before it was read is not stored.
+// the tiers. A turn never waits for it. The budget takes nothing of the last turn before it was read; what the cache gives up all the
+// same is not stored.
 type writer struct {
 	lower *lower
 	jobs  chan *kvcache.Trace
@@ -53,6 +54,8 @@ const (
 	// between two steps of a turn, which so loses at most one part in as many.
 	writePatience = 100
 	leastPatience = 50 * time.Millisecond
+	// sending is how long the budget waits for a remote store that takes its time.
+	sending = 2 * time.Second
 	// lastStores is how long the end of the process waits for what is not stored yet.
 	lastStores = 3 * time.Second
 )
@@ -74,6 +77,7 @@ func (w *writer) offer(t *kvcache.Trace) {
 		w.open.Add(1)
 	default:
 		w.stats.TurnsLost++
+		t.Release() // the Sweep behind the turn keeps the budget
 	}
 }
 
@@ -87,8 +91,21 @@ func (w *writer) run(ctx context.Context) {
 			return
 		case t := <-w.jobs:
 			w.store(ctx, t)
+			w.release(ctx, t)
 			w.through()
 		}
+	}
+}
+
+// release lets the budget have what was read, when it can be found elsewhere.
+func (w *writer) release(ctx context.Context, t *kvcache.Trace) {
+	if r := w.lower.tiers.Remote; r != nil {
+		sent, cancel := context.WithTimeout(ctx, sending)
+		defer cancel()
+		_ = r.Flush(sent) // said by the remote store itself
+	}
+	if t.Release() {
+		_ = w.step(ctx, func(*mlx.Scope) error { w.lower.engine.cache.KeepBudget(); return nil }) // fails when the process ends
 	}
 }
 

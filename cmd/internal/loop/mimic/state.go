@@ -9,6 +9,7 @@ func (s *state) Offset() int                    { return s.at }
 func (s *state) Bytes() int64                   { return int64(s.at) }
 func (s *state) TrimLimit(to int) (int, string) { return to, "" }
 func (s *state) Trim(to int) error              { s.at = to; return nil }
+func (s *state) Shrink() error                  { return nil }
 func (s *state) Free()                          {}
 
 func (s *state) CopyRows(from, to int) (kvcache.Rows, error) { return rows{from, to}, nil }
