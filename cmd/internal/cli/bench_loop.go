@@ -96,6 +96,9 @@ func (f *loopFlags) run(c *cobra.Command) error {
 	if f.out == "" && !f.dry {
 		f.out = filepath.Join("runs", f.Profile, f.Variant())
 	}
+	if err := f.checkSame(); err != nil {
+		return err
+	}
 	ctx, stop := interruptible(c.Context())
 	defer stop()
 	r := &loop.Run{Options: f.Options, Out: f.out}
@@ -121,6 +124,21 @@ func (f *loopFlags) run(c *cobra.Command) error {
 		err = f.compare(ctx, r, s)
 	}
 	return errors.Join(summed(c, s, f.out, f.asJSON, f.check), err)
+}
+
+// checkSame finds before the run that there is nothing to compare it with, or only itself.
+func (f *loopFlags) checkSame() error {
+	if f.sameAs == "" || f.dry {
+		return nil
+	}
+	with, err := os.Stat(filepath.Join(f.sameAs, loop.TraceFile))
+	if err != nil {
+		return fmt.Errorf("--same-as %s: no run is there: %w", f.sameAs, err)
+	}
+	if mine, err := os.Stat(filepath.Join(f.out, loop.TraceFile)); err == nil && os.SameFile(mine, with) {
+		return usagef("--same-as %s is where this run's files go, too: give it another folder with --out", f.sameAs)
+	}
+	return nil
 }
 
 // compare says whether the run's tokens are another run's, in its summary.

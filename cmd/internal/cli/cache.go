@@ -151,6 +151,8 @@ func (f *cacheFlags) verify(c *cobra.Command, client *cachecmd.Client, _ []strin
 		if blocks, err = diskDir(); err != nil {
 			return err
 		}
+	} else if _, err := os.Stat(blocks); err != nil {
+		return fmt.Errorf("--cache-disk: %w", err)
 	}
 	if err := v.VerifyDisk(blocks); err != nil {
 		return err

@@ -146,6 +146,12 @@ func TestCacheWithoutAServer(t *testing.T) {
 	}
 }
 
+// A folder of blocks that is named and not there was not checked.
+func TestCacheVerifyOfNoFolder(t *testing.T) {
+	t.Setenv("REPRISE_HOME", t.TempDir())
+	command(t, "cache", "verify", "--cache-disk", "/no/such/folder").refused(t, exitError, "--cache-disk", "/no/such/folder")
+}
+
 // The files are checked whether a server answers or not; what is wrong with them is listed, and is an error.
 func TestCacheVerifyFindsABrokenLedger(t *testing.T) {
 	home := t.TempDir()

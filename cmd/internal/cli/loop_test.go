@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -147,6 +148,22 @@ func TestBenchLoopRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	command(t, "bench", "loop", "--device", "cpu", "--out", filepath.Join(file, "x")).refused(t, exitError, "--out "+file)
+}
+
+// A run that is to be compared with another one is refused before it begins where there is none, or where it would write over it
+// and be the same as itself.
+func TestBenchLoopWithoutARunToCompare(t *testing.T) {
+	dir := t.TempDir()
+	command(t, "bench", "loop", "--device", "cpu", "--out", filepath.Join(dir, "out"), "--same-as", dir).refused(t, exitError, "--same-as "+dir, "no run is there")
+	kept := []byte("a run's turns")
+	trace := filepath.Join(dir, loop.TraceFile)
+	if err := os.WriteFile(trace, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "bench", "loop", "--device", "cpu", "--out", dir+"/.", "--same-as", dir).refused(t, exitUsage, "--same-as "+dir, "--out")
+	if raw, err := os.ReadFile(trace); err != nil || !bytes.Equal(raw, kept) {
+		t.Errorf("the run was written over: %q, %v", raw, err)
+	}
 }
 
 // A run that is to share state through a store is refused where there is none, in one line that shows no password, and leaves no files.
