@@ -66,7 +66,7 @@ func newServe() *cobra.Command {
 		Short: "Serves OpenAI's and Anthropic's APIs for agents on this machine",
 		Long: "Loads a model and serves chat completions, completions, Responses and Messages, with a page at / that shows each turn. Without --chat-template\n" +
 			"a conversation is rendered with the model's own template. At most " + fmt.Sprint(api.DefaultOpenTurns) + " requests may be open, more are a 429. Each turn's\n" +
-			"ledger row goes to REPRISE_HOME/ledger. Ctrl-C lets the answers under way end, for ten seconds.",
+			"ledger row goes to REPRISE_HOME/ledger. Ctrl-C lets the answers under way end, for ten seconds; a second one cuts them.",
 		Example: "  reprise serve --ctx 16384\n  curl http://127.0.0.1:8000/v1/models",
 		Args:    exactly(0, "no argument"),
 		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c) },
@@ -343,6 +343,8 @@ func serve(ctx context.Context, s *api.Server, log *slog.Logger) error {
 	}
 	limit, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
+	limit, stop := interruptible(limit) // asked a second time, it no longer waits
+	defer stop()
 	if err := s.Close(limit); err != nil {
 		log.Warn("closing", "err", err)
 	}
