@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 // hold is what a turn's answer is held to. Its mask is made on the turn's goroutine, while the device computes the logits that
 // it is for.
 type hold struct {
+	want    held.Want
 	matcher *grammar.Matcher
 	ends    []int32 // that may end the answer; nil: all
 	allowed []bool
@@ -86,13 +86,16 @@ func (t *turn) bind() error {
 	if t.req.Prompt.Messages == nil {
 		d = nil // a raw text is continued as it is
 	}
-	h := &hold{allowed: make([]bool, t.model.Info().Vocab)}
-	if h.matcher, h.ends, err = held.Compile(tok, d, tools, w, thinking); err == nil {
-		t.hold = h
-		if err = h.next(); err != nil { // it goes round before its first token, or is too large to follow
-			err = w.Refusal(err)
-		}
+	h := &hold{want: w, allowed: make([]bool, t.model.Info().Vocab)}
+	if h.matcher, h.ends, err = held.Compile(tok, d, tools, w, thinking); err != nil {
+		return notHeld(err)
 	}
+	t.hold = h
+	return h.next()
+}
+
+// notHeld is what the request asked for and cannot be held to, by its parameter; any other error as it is.
+func notHeld(err error) error {
 	var refused *held.Error
 	if errors.As(err, &refused) {
 		return &RequestError{Code: "invalid_value", Param: refused.Param, Message: refused.Problem}
@@ -145,10 +148,11 @@ func lastWords(messages []chat.Message) string {
 	return strings.Join(out, "\n")
 }
 
-// next makes the mask of what may come next.
+// next makes the mask of what may come next. A grammar can be read and still be none to follow: one that goes round before its first
+// token, or that has too much open at once, which may show only in the middle.
 func (h *hold) next() error {
 	if err := h.matcher.Allowed(h.allowed); err != nil {
-		return fmt.Errorf("the answer's grammar: %w", err)
+		return notHeld(h.want.Refusal(err))
 	}
 	if len(h.ends) == 0 || !slices.ContainsFunc(h.ends, func(id int32) bool { return h.allowed[id] }) {
 		return nil
@@ -164,8 +168,8 @@ func (h *hold) take(id int32, last bool) error {
 	if h == nil || last {
 		return nil
 	}
-	if err := h.matcher.Take(id); err != nil {
-		return fmt.Errorf("the answer's grammar: %w", err)
+	if err := h.matcher.Take(id); err != nil { // id was allowed: see next
+		return notHeld(h.want.Refusal(err))
 	}
 	return h.next()
 }

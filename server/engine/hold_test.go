@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,7 +102,15 @@ func heldToASchema(t *testing.T, e *Engine, runs int) {
 
 // A schema that the library cannot keep to is the client's mistake, by the parameter's name.
 func TestASchemaThatCannotBeHeld(t *testing.T) {
-	for _, schema := range []string{`{"$ref":"http://127.0.0.1:1/x"}`, `{"$ref":"#"}`} { // the second one only fails at its first token
+	var many strings.Builder // properties that may stand behind one another in any number
+	for i := range 5000 {
+		fmt.Fprintf(&many, `"p%d":{"type":"string"},`, i)
+	}
+	for _, schema := range []string{
+		`{"$ref":"http://127.0.0.1:1/x"}`,
+		`{"$ref":"#"}`, // fails at its first token
+		`{"type":"object","properties":{` + strings.TrimSuffix(many.String(), ",") + `}}`, // and this one behind it
+	} {
 		format, err := held.Schema([]byte(schema))
 		if err != nil {
 			t.Fatal(err)
@@ -109,7 +118,7 @@ func TestASchemaThatCannotBeHeld(t *testing.T) {
 		_, err = real.Turn(context.Background(), Request{Prompt: promptOf("x"), MaxTokens: 4, Held: held.Want{Format: format, Param: "response_format"}}, nil)
 		var refused *RequestError
 		if !errors.As(err, &refused) || refused.Param != "response_format" {
-			t.Errorf("%s: %v", schema, err)
+			t.Errorf("%.100s: %v", schema, err)
 		}
 	}
 }
