@@ -148,7 +148,7 @@ func TestTaken(t *testing.T) {
 	e := wiretest.New(nil)
 	status, got := post(t, e, "/v1/messages", `{"temperature":0.5,"top_p":0.5,"top_k":3,"tools":[{"name":"f"}],"tool_choice":{"type":"tool","name":"f","disable_parallel_tool_use":true},
 		"thinking":{"type":"adaptive","display":"summarized"},"output_config":{"effort":"high","format":{"type":"json_schema","schema":{"type":"object"}}},
-		"service_tier":"auto","reprise":{"ledger":true,"ids":true,"reuse":false,"stored":true,"pd":"decode"},`+ask+"}")
+		"service_tier":"auto","cache_control":{"type":"ephemeral"},"reprise":{"ledger":true,"ids":true,"reuse":false,"stored":true,"pd":"decode"},`+ask+"}")
 	if status != 200 {
 		t.Fatalf("%d %s", status, got)
 	}
@@ -198,6 +198,7 @@ func TestCountTokens(t *testing.T) {
 		`,"thinking":{"type":"enabled","budget_tokens":9,"display":"summarized"}`:        "",
 		`,"output_config":{"effort":"high","format":{"type":"json_schema","schema":{}}}`: "",
 		`,"mcp_servers":[]`:                     "",
+		`,"cache_control":{"type":"ephemeral"}`: "",
 		`,"mcp_servers":[{}]`:                   "mcp_servers",
 		`,"container":"c"`:                      "container",
 		`,"context_management":{}`:              "context_management",

@@ -57,6 +57,7 @@ func conversation(o *wire.Object, m *engine.Model, req *engine.Request) {
 	wire.Model(o, m.Name)
 	in := &req.Prompt
 	in.Messages = system(o)
+	o.Object("cache_control") // what is cached is what was computed
 	turns := o.List("messages")
 	if len(turns) == 0 {
 		o.Missing("messages", "the conversation to continue, a list that is not empty")

@@ -35,10 +35,12 @@ func conversation(o *wire.Object, h http.Header, t Target) (*call, error) {
 	c.thinking(o)
 	c.MaxTokens = maxTokens(o)
 	o.Only("modalities", []any{"text"}, "answers are text")
+	o.Only("verbosity", "medium", "templates have no place for it; leave it out")
 	o.Only("functions", nil, "send tools instead")
 	o.Only("function_call", nil, "send tool_choice instead")
 	o.Only("audio", nil, "answers are text")
 	o.Only("prediction", nil, "predicted outputs do not exist here; leave it out")
+	o.Object("prompt_cache_options") // what is cached is what was computed
 	o.Only("web_search_options", nil, "the server searches nothing; leave it out")
 	o.Unknown()
 	return c, o.Err()
@@ -90,7 +92,7 @@ func (c *call) messages(o *wire.Object) {
 }
 
 // efforts are the words that OpenAI knows for reasoning_effort.
-var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh"}
+var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 
 // thinking takes everything that goes to the template besides messages and tools.
 func (c *call) thinking(o *wire.Object) {

@@ -87,12 +87,16 @@ func (c *call) raw(o *wire.Object) {
 
 // tokenIDs reads a list of whole numbers. Whether the vocabulary has them is the engine's question.
 func tokenIDs(raw []byte) ([]int32, bool) {
-	var list []float64
+	var list []*float64 // nil: a null, which encoding/json would make 0
 	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
 		return nil, false
 	}
 	ids := make([]int32, len(list))
-	for i, f := range list {
+	for i, number := range list {
+		if number == nil {
+			return nil, false
+		}
+		f := *number
 		if f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
 			return nil, false
 		}

@@ -44,6 +44,11 @@ func checked(m chat.Message, i int) (chat.Message, error) {
 	default:
 		return m, wire.BadRequest(at+".content", wire.CodeInvalidType, "%s.content must be a string, a list of parts, or null", at)
 	}
+	for _, key := range []string{"function_call", "audio"} {
+		if v, _ := m.Get(key); v != nil { // the SDKs send null back
+			return m, wire.BadRequest(at+"."+key, wire.CodeUnsupported, "%s.%s is not supported: send calls as tool_calls, and text as content", at, key)
+		}
+	}
 	for _, key := range []string{"name", "tool_call_id", "reasoning_content"} {
 		if v, ok := m.Get(key); ok && v != nil {
 			if _, text := v.(string); !text {

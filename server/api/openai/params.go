@@ -142,15 +142,15 @@ func bias(o *wire.Object) map[int32]float64 {
 			o.Fail("logit_bias", wire.CodeInvalidValue, "logit_bias has the key %s; its keys are ids of tokens", wire.Quoted(name))
 			return nil
 		}
-		var b float64
-		if json.Unmarshal(value, &b) != nil {
+		var b *float64 // nil: a null
+		if json.Unmarshal(value, &b) != nil || b == nil {
 			o.Fail("logit_bias", wire.CodeInvalidType, "logit_bias[%s] must be a number", wire.Quoted(name))
 			return nil
 		}
 		if out == nil {
 			out = map[int32]float64{}
 		}
-		out[int32(id)] = b
+		out[int32(id)] = *b
 	}
 	return out
 }

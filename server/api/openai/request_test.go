@@ -101,7 +101,7 @@ func TestAcceptedWithoutEffect(t *testing.T) {
 	e := wiretest.New(nil)
 	plain := sent(t, e, chatPath, with(`"seed": 1`))
 	loaded := sent(t, e, chatPath, with(`"seed": 1, "store": false, "metadata": {"a": "b"}, "user": "me", "safety_identifier": "s",
-		"service_tier": "auto", "prompt_cache_retention": "24h", "parallel_tool_calls": true, "stream": false,
+		"service_tier": "auto", "prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "explicit"}, "verbosity": "medium", "parallel_tool_calls": true, "stream": false,
 		"stream_options": {"include_usage": true, "include_obfuscation": false}, "n": 1, "logprobs": false, "logit_bias": {}, "frequency_penalty": 0,
 		"presence_penalty": 0.0, "response_format": {"type": "text"}, "tool_choice": "auto", "tools": [], "modalities": ["text"],
 		"top_logprobs": null, "function_call": null, "reprise": {}`))

@@ -52,8 +52,8 @@ func TestTokenizeTakes(t *testing.T) {
 	}
 	for _, c := range []struct{ name, good, wrong string }{ // a chat's
 		{"messages", bad, `[]`}, {"max_completion_tokens", `5`, `0`}, {"tools", `[{"type": "function", "function": {"name": "f"}}]`, `1`}, {"tool_choice", `"none"`, `"required"`},
-		{"parallel_tool_calls", `false`, `1`}, {"enable_thinking", `true`, `1`}, {"chat_template_kwargs", `{"a": 1}`, `1`}, {"reasoning_effort", `"low"`, `"endless"`},
-		{"modalities", `["text"]`, `["audio"]`}, {"functions", bad, `[]`}, {"function_call", bad, `"auto"`}, {"audio", bad, `{}`}, {"prediction", bad, `{}`}, {"web_search_options", bad, `{}`},
+		{"parallel_tool_calls", `false`, `1`}, {"enable_thinking", `true`, `1`}, {"chat_template_kwargs", `{"a": 1}`, `1`}, {"reasoning_effort", `"max"`, `"endless"`},
+		{"modalities", `["text"]`, `["audio"]`}, {"verbosity", `"medium"`, `"low"`}, {"prompt_cache_options", `{"mode": "implicit"}`, `1`}, {"functions", bad, `[]`}, {"function_call", bad, `"auto"`}, {"audio", bad, `{}`}, {"prediction", bad, `{}`}, {"web_search_options", bad, `{}`},
 		{"logprobs", `true`, `3`}, {"top_logprobs", `0`, `21`}, {"add_special_tokens", `true`, `false`},
 	} {
 		takes(t, h, goodChat, c.name, c.good, c.wrong, "[2 117 115 101 114]")

@@ -228,4 +228,5 @@ func accept(o *wire.Object, e *echo) {
 	o.String("safety_identifier")
 	o.String("service_tier")
 	o.String("prompt_cache_retention")
+	o.Object("prompt_cache_options") // what is cached is what was computed
 }

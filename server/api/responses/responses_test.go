@@ -174,7 +174,7 @@ func TestTaken(t *testing.T) {
 		"tools":[{"type":"function","name":"f","parameters":{"type":"object"},"strict":true}],"tool_choice":{"type":"function","name":"f"},"parallel_tool_calls":false,
 		"reasoning":{"effort":"none","summary":"auto","generate_summary":null},"text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"}},"verbosity":"medium"},
 		"include":["reasoning.encrypted_content"],"prompt_cache_key":"k","reprise":{"ledger":true,"ids":true,"reuse":false,"stored":true,"pd":"decode"},"metadata":{"a":"b"},
-		"user":"u","safety_identifier":"s","service_tier":"auto","prompt_cache_retention":"24h"}`)
+		"user":"u","safety_identifier":"s","service_tier":"auto","prompt_cache_retention":"24h","prompt_cache_options":{"mode":"implicit"}}`)
 	if status != 200 {
 		t.Fatalf("%d %s", status, got)
 	}
