@@ -100,7 +100,7 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, c *call) error {
 // keep makes the conversation one that can be continued by the answer's id.
 func (a *API) keep(h *head, c *call, res *engine.Result) {
 	if c.store {
-		a.kept.put(h.id(), append(slices.Clip(c.before), res.Message(h.callID)))
+		a.kept.put(h.id(), append(slices.Clip(c.before), res.Message(h.callID)), res.Row.PromptTokens.Or(0)+res.Row.GeneratedTokens.Or(0))
 	}
 }
 
