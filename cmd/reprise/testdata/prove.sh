@@ -53,7 +53,7 @@ real_agents() {
 # Where vLLM and LMCache are not pinned for this machine, the others still run, and the line does not hold.
 engines() {
   local all=0 names=(); third_party/peers.sh llama.cpp mlx-lm || return 1
-  third_party/peers.sh vllm lmcache || { all=1; names=(reprise llama.cpp llama.cpp-swa-full mlx-lm); }
+  third_party/valkey.sh && third_party/peers.sh vllm lmcache || { all=1; names=(reprise llama.cpp llama.cpp-swa-full mlx-lm); }
   python3 cmd/reprise/testdata/engines/engines.py "${names[@]}" --out "$work/engines" && return $all
 }
 main_job() { make -s run; }

@@ -6,7 +6,7 @@ Each server is started anew for each layout; `reprise bench loop` fills turns.cs
 columns are held against the server's counters, which are read here before the first turn and behind the last one. Prints a line for each
 run and a table of all; --out gets runs/ENGINE-LAYOUT (bench loop's files), turns.csv (every turn of every run), engines.json (commands,
 versions, totals), table.md and report.html. Exits with 1 when something does not hold.
-Brought by: third_party/peers.sh llama.cpp mlx-lm vllm lmcache.
+Brought by: third_party/peers.sh llama.cpp mlx-lm vllm lmcache, third_party/valkey.sh.
 """
 import argparse
 import csv
