@@ -134,8 +134,9 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 		return fmt.Errorf("kvcache: a chain to %d without its snapshot", len(x))
 	}
 	c.sweep()
-	c.clear(t.standing(x, calls), l.bytes(), l.Side)
-	if !l.Beyond && !c.affords(l.bytes(), l.Side) {
+	held := t.standing(x, calls)
+	if c.clear(held, l.bytes(), &l); !l.Beyond && !c.affords(l.bytes(), l.Side) {
+		c.settle(held, freeNow, true)
 		return ErrNoRoom
 	}
 	b, err := c.graft(t, x, calls, &l, used)
@@ -149,21 +150,32 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 	return err
 }
 
-// clear makes room as shrink does, and spares the rows down to b, on which what was loaded stands.
-func (c *Cache) clear(b *block, bytes int64, side bool) {
-	var spared []*live
+// clear makes room as shrink does, and spares the rows down to b, on which what was loaded stands: of the states that hold them, the
+// one that holds most. What goes beyond the budget in any case evicts nothing here; the restore makes room for the turn.
+func (c *Cache) clear(b *block, bytes int64, loaded *Loaded) {
+	var holder *live
 	for _, l := range c.lives {
-		if l.tip.tree() == b.tree() && meet(l.tip, b).parent != nil {
-			l.readers++
-			spared = append(spared, l)
+		if l.tip.tree() == b.tree() && (holder == nil || meet(l.tip, b).end() > meet(holder.tip, b).end()) {
+			holder = l
 		}
 	}
-	b.up(b.tree().base, func(b *block) { b.held++ })
-	c.shrink(bytes, side)
-	b.up(b.tree().base, func(b *block) { b.held-- })
-	for _, l := range spared {
-		l.readers--
+	stays := c.busy()
+	if holder != nil && meet(holder.tip, b).parent == nil {
+		holder = nil
 	}
+	if holder != nil {
+		if holder.idle() {
+			stays += holder.bytes
+		}
+		holder.readers++
+		defer func() { holder.readers-- }()
+	}
+	if loaded.Beyond && stays+bytes > c.opts.Budget {
+		return
+	}
+	b.up(b.tree().base, func(b *block) { b.held++ })
+	c.shrink(bytes, loaded.Side)
+	b.up(b.tree().base, func(b *block) { b.held-- })
 }
 
 // graft makes the chain's blocks, with pieces where no rows are held, and returns the last one that has rows.

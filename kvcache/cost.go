@@ -9,6 +9,7 @@ type Cost struct {
 	Held      int64 // bytes of the live state that it goes on with; 0: it makes a new one
 	Copies    int64 // bytes of rows that are copied out on the way and live until the restore is done, or longer
 	Snapshots int64 // bytes of the snapshots that the prefill captures
+	Lent      int64 // bytes that a lower tier lent for it, which are held now and go when the state is restored, or with the plan
 }
 
 // Cost says what the plan will cost, before Restore.
@@ -17,6 +18,7 @@ func (p *Plan) Cost() Cost {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := Cost{Rows: p.Requested + p.req.Expect, Snapshots: int64(len(p.wants)) * p.tree.SnapshotBytes}
+	k.Lent = p.target.lent()
 	if l := p.live; l != nil {
 		k.Held = l.bytes
 		if l.session != p.Session && p.tree.needs() && l.tip.snap == nil {

@@ -85,10 +85,10 @@ func (c *Cache) beside() int64 {
 	return n
 }
 
-// shrinkTo evicts until no more than that many bytes are held, and spare bytes more before anything of a main line goes. unread
-// says whether what lower tiers have yet to read stays.
-func (c *Cache) shrinkTo(most, spare int64, unread bool) {
-	stays := stays{unread: unread, chains: c.crowded(most)}
+// shrinkTo evicts until no more than that many bytes are held, and spare bytes more before anything of a main line goes. budget says
+// that only the budget asks for it, for which less may go than for memory.
+func (c *Cache) shrinkTo(most, spare int64, budget bool) {
+	stays := stays{unread: budget, chains: budget && c.crowded(most)}
 	for c.bytes.total() > most {
 		var worst *victim
 		for _, v := range c.victims(stays) {
@@ -126,7 +126,7 @@ func (c *Cache) crowded(most int64) bool {
 
 // runsOn says whether b lies on the chain of what runs.
 func (c *Cache) runsOn(b *block) bool {
-	return slices.ContainsFunc(c.lives, func(l *live) bool { return l.owner != nil && l.tip.on(b) })
+	return slices.ContainsFunc(c.lives, func(l *live) bool { return !l.idle() && l.tip.on(b) })
 }
 
 // victims lists what may go: nothing of a turn under way, and nothing that would free no bytes.
@@ -318,8 +318,13 @@ func (c *Cache) evict(v *victim) {
 func (c *Cache) shorten(v *victim, most int64) bool {
 	before := c.bytes.total()
 	for v.live != nil && c.bytes.total() > most {
-		if b := c.stump(v, most); b == nil || !c.cut(v.live, b) {
+		b := c.stump(v, most)
+		if b == nil {
 			break
+		}
+		if !c.cut(v.live, b) {
+			c.retire(v) // the state is lost
+			return true
 		}
 	}
 	return c.bytes.total() < before

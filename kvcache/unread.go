@@ -27,6 +27,14 @@ func (t *Trace) Release() (over bool) {
 	return c.unread == nil && c.bytes.total() > c.opts.Budget
 }
 
+// Due says whether the budget waits for the trace to be read.
+func (t *Trace) Due() bool {
+	c := t.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unread == t && c.bytes.total() > c.opts.Budget
+}
+
 // names says whether the eviction would take something of the trace's chain. Nil names nothing.
 func (t *Trace) names(v *victim) bool {
 	if t == nil {

@@ -31,6 +31,9 @@ func TestALineThatOutgrowsTheBudget(t *testing.T) {
 				if n > 1 && m.Hit < least {
 					t.Errorf("lower tier %t, turn %d hits %d of %d, at least %d could be", lower, n, m.Hit, m.Matched, least)
 				}
+				if m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: line(n + 1)}); err != nil || m.Hit < 300 {
+					t.Errorf("lower tier %t, behind turn %d memory has %d of the line, not even its static prefix: %v", lower, n, m.Hit, err)
+				}
 				if s := r.sweep(); s.Bytes > budget {
 					t.Errorf("turn %d leaves %d bytes, the budget is %d", n, s.Bytes, budget)
 				}
@@ -110,4 +113,60 @@ func TestSnapshotsGoBeforeTheState(t *testing.T) {
 			r.finish()
 		}
 	}
+}
+
+// TestYieldTakesWhatTheBudgetLeaves: what the budget would leave to a turn under way goes for memory, as Idle promises.
+func TestYieldTakesWhatTheBudgetLeaves(t *testing.T) {
+	every(t, plenty, func(t *testing.T, r *rig) {
+		r.turn(ask{Request: request("", line(1)), answer: a1})
+		r.turn(ask{Request: request("", line(2)), answer: a1})
+		o, _ := r.begin(ask{Request: request("", line(3)), answer: a1})
+		o.restore()
+		for o.step() {
+		}
+		o.commit()
+		r.cache.SetBudget(0)
+		r.sweep()
+		idle := r.cache.Idle()
+		if freed := r.cache.Yield(1 << 40); freed < idle {
+			t.Errorf("%d bytes are idle, %d were freed", idle, freed)
+		}
+		o.close()
+		r.finish()
+	})
+}
+
+// TestALoanTakesTheLeast: sessions on one static prefix fill the budget, and one more comes back from a lower tier: the session that was
+// not heard of for longest makes room, the others and the prefix stay.
+func TestALoanTakesTheLeast(t *testing.T) {
+	talk := func(i int) ask {
+		p := Prompt{Sequence: Sequence{IDs: join(span(1000, 100), span(2000*(i+1), 105))}, Static: 100, FirstUser: 120, Wants: []int{100, 204}}
+		return ask{Request: request("", p), answer: a1}
+	}
+	every(t, plenty, func(t *testing.T, r *rig) {
+		if !r.shape.growing {
+			t.Skip("its state does not grow")
+		}
+		r.shelf = &shelf{items: map[string]*item{}}
+		r.turn(talk(9))
+		r.cache.SetBudget(0)
+		r.sweep() // it is on the shelf alone
+		r.cache.SetBudget(bytesOf(t, r.shape, talk(0), talk(1), talk(2), talk(3)))
+		for i := range 4 {
+			r.turn(talk(i))
+		}
+		before := r.shelf.lifts
+		if m := r.turn(talk(9)); m.Hit < 204 || r.shelf.lifts == before {
+			t.Errorf("%d of %d come back", m.Hit, m.Requested)
+		}
+		if m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: Prompt{Sequence: Sequence{IDs: join(span(1000, 100), span(90000, 20))}}}); err != nil || m.Hit < 100 {
+			t.Errorf("a new session has %d of the static prefix's 100: %v", m.Hit, err)
+		}
+		for _, i := range []int{2, 3} {
+			if m, err := r.cache.Lookup(Request{Model: r.shape.model().Fingerprint, Prompt: talk(i).Prompt}); err != nil || m.Hit < 204 {
+				t.Errorf("session %d has %d of %d: %v", i, m.Hit, m.Requested, err)
+			}
+		}
+		r.finish()
+	})
 }

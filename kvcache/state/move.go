@@ -71,8 +71,9 @@ func (st *State) Shrink() error {
 	for _, l := range st.layers {
 		if g, ok := l.(*GrowingKV); ok && GrowingRows(g.offset) < g.capacity {
 			if err := g.shrink(st.home); err != nil {
+				at := st.Offset()
 				st.Free()
-				return fmt.Errorf("state: giving back rows behind %d: %w", st.Offset(), err)
+				return fmt.Errorf("state: giving back rows behind %d: %w", at, err)
 			}
 		}
 	}
@@ -84,6 +85,7 @@ func (st *State) Shrink() error {
 func (g *GrowingKV) shrink(home *mlx.Scope) error {
 	s := home.Child()
 	defer s.Close()
+	g.reserved = 0
 	g.move(s, specs(s, g.columns), GrowingRows(g.offset), 0, g.offset)
 	return s.Eval(g.columns...)
 }

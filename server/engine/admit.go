@@ -66,7 +66,7 @@ func (t *turn) afford(ctx context.Context, plan *kvcache.Plan, last bool) (v ver
 	}
 	room, _ := m.room()
 	switch idle, least := e.cache.Idle(), m.alone(plan.Requested, t.expected()); {
-	case !last && least-room <= idle+cost.Held:
+	case !last && least-room <= idle+cost.Held+cost.Lent:
 		return again, least - room, nil
 	case least > m.most():
 		return refuse, 0, nil

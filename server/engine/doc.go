@@ -15,8 +15,8 @@
 //     is not.
 //   - No turn begins, goes on to its next call or lengthens its answer unless what that takes, by what was seen to be taken
 //     (memory, appetite), fits the limit, the device and the host. A refusal has the figures; nothing is evicted for one.
-//   - What admission evicts is on the row of the turn whose sweep comes next. What the host's pressure evicts is on no row: it is
-//     MemoryStats.PressEvicted and reprise_pressure_evicted_tokens_total.
+//   - What admission evicts, and what the budget takes once it is stored, is on the row of the turn whose sweep comes next. What
+//     the host's pressure evicts is on no row: it is MemoryStats.PressEvicted and reprise_pressure_evicted_tokens_total.
 //   - An audit is a replay of provenance on a state of its own, a step at a time when no turn is under way, with a row of
 //     its own: purpose audit, parent_turn_id the audited turn.
 package engine

@@ -157,6 +157,14 @@ func (x *loan) bytes() int64 {
 	return n
 }
 
+// after adds what an earlier look took.
+func (x *loan) after(before *loan) {
+	for i, r := range before.reads {
+		x.reads[i].Blocks, x.reads[i].Bytes, x.reads[i].Time = x.reads[i].Blocks+r.Blocks, x.reads[i].Bytes+r.Bytes, x.reads[i].Time+r.Time
+	}
+	x.note(before.miss)
+}
+
 // outdated says whether the cache gave something up since the tiers were looked at that the turn counted on: the budget has what the
 // turn before left as soon as that is stored. The turn has its place in the queue.
 func (t *turn) outdated(w kvcache.Request) bool {
@@ -179,10 +187,11 @@ func (t *turn) lift(ctx context.Context) error {
 		return nil
 	}
 	l := t.engine.lower
-	// The arrays, and their copy in the turn's state: where there is memory for both, the budget, which is about what is kept behind
-	// the turns, need not have room.
-	room, _ := t.engine.memory.room()
-	x.beyond = room >= 2*x.bytes()
+	// Where there is memory for the arrays and for the turn, which has them copied, the budget, which is about what is kept behind the
+	// turns, need not have room.
+	m := t.engine.memory
+	room, _ := m.room()
+	x.beyond = room >= x.bytes()+m.alone(len(t.prompt.IDs), t.expected())
 	err := t.engine.queue.Step(ctx, func(s *mlx.Scope) error {
 		return l.lend(s, t.model.Fingerprint, kvcache.Sequence{IDs: t.prompt.IDs}, x)
 	})

@@ -204,7 +204,9 @@ func (t *turn) admit(ctx context.Context) (leave func(), err error) {
 		if !looked && t.outdated(wish) {
 			leave()
 			looked = true
+			before := t.loan
 			t.loan = t.engine.lower.look(ctx, t, wish)
+			t.loan.after(before)
 			continue
 		}
 		if err = t.lift(ctx); err != nil {

@@ -99,13 +99,23 @@ func (w *writer) run(ctx context.Context) {
 
 // release lets the budget have what was read, when it can be found elsewhere.
 func (w *writer) release(ctx context.Context, t *kvcache.Trace) {
-	if r := w.lower.tiers.Remote; r != nil {
-		sent, cancel := context.WithTimeout(ctx, sending)
-		defer cancel()
-		_ = r.Flush(sent) // said by the remote store itself
+	if d := w.lower.tiers.Disk; d == nil || d.Off() {
+		w.sent(ctx, t)
 	}
 	if t.Release() {
 		_ = w.step(ctx, func(*mlx.Scope) error { w.lower.engine.cache.KeepBudget(); return nil }) // fails when the process ends
+	}
+}
+
+// sent waits until the shared store has what it was given, as long as the budget waits for this trace and no other does.
+func (w *writer) sent(ctx context.Context, t *kvcache.Trace) {
+	r := w.lower.tiers.Remote
+	for end := time.Now().Add(sending); r != nil && ctx.Err() == nil && t.Due() && len(w.jobs) == 0 && time.Now().Before(end); {
+		moment, cancel := context.WithTimeout(ctx, sending/100)
+		err := r.Flush(moment)
+		if cancel(); err == nil {
+			return
+		}
 	}
 }
 
@@ -171,7 +181,8 @@ func (w *writer) store(ctx context.Context, t *kvcache.Trace) {
 		if disk {
 			w.toDisk(b)
 		}
-		if remote {
+		if remote && !l.tiers.Remote.Put(b) && t.Due() {
+			w.sent(ctx, t) // its queue was full
 			l.tiers.Remote.Put(b)
 		}
 	}
