@@ -85,7 +85,7 @@ func (t *turn) decode(ctx context.Context) error {
 	out := t.newAnswer()
 	defer func() {
 		out.flush(true)
-		t.result.take(out.message())
+		t.result.take(out)
 	}()
 	for {
 		var id int
@@ -131,7 +131,7 @@ func (t *turn) decode(ctx context.Context) error {
 		}
 		if done := end || out.stopped || !more; done {
 			event.add(out.flush(!end))
-			t.result.take(out.message())
+			t.result.take(out)
 			t.result.Finish, t.result.Stop = t.ended(end, out.stopped), out.stop
 			t.remember()
 			return t.emit(event)

@@ -96,6 +96,8 @@ type Result struct {
 	Truncated bool
 	Repairs   []parse.Repair // what was malformed, and put right
 
+	Thought int // generated ids that are reasoning, or open or close it
+
 	IDs      []int32   // generated, the end token included
 	Logprobs []Logprob // of the ids but the end token's, when they were asked for
 	Prompt   []int32   // the prompt's ids; shared, not to be changed
@@ -117,8 +119,10 @@ func (r *Result) Message(id func(call int) string) chat.Message {
 	return m.Chat(id)
 }
 
-// take takes a parsed message over.
-func (r *Result) take(m parse.Message) {
+// take takes an answer over.
+func (r *Result) take(a *answer) {
+	m := a.message()
+	r.Thought = a.thought
 	r.Text, r.Reasoning, r.Calls, r.Truncated, r.Repairs = m.Content, m.Reasoning, m.Calls, m.Truncated, m.Repairs
 }
 

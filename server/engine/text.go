@@ -22,6 +22,7 @@ type answer struct {
 	parser  *parse.Parser
 	text    strings.Builder // the content, without a parser
 	ended   bool
+	thought int // ids of reasoning, its marks included
 }
 
 // newAnswer begins an answer of plain text.
@@ -44,6 +45,18 @@ func (t *turn) newAnswer() *answer {
 
 // push takes the next id and returns what may go out; stopped is set when a stop text is complete.
 func (a *answer) push(id int32) []parse.Event {
+	if a.parser == nil {
+		return a.take(id)
+	}
+	reasoned := a.parser.Reasons()
+	events := a.take(id)
+	if reasoned || a.parser.Reasons() {
+		a.thought++
+	}
+	return events
+}
+
+func (a *answer) take(id int32) []parse.Event {
 	if a.dialect == nil || !a.dialect.IsMark(id) {
 		return a.read(-1, a.release(a.stream.Push(id), false))
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -229,4 +230,41 @@ func contents(events []parse.Event) string {
 func engineTokenizer(t *testing.T) *tokenizer.Tokenizer {
 	t.Helper()
 	return real.Model().Tokenizer
+}
+
+// The ids of reasoning are counted from the mark that opens it to the one that closes it, or to the end.
+func TestReasoningIsCounted(t *testing.T) {
+	for _, c := range []struct {
+		raw, end string // end: the mark that closes it
+	}{
+		{raw: "<|channel>thought\nHm, so and so.<channel|>Hello.", end: "<channel|>"},
+		{raw: "<|channel>thought\nHm, so and so."},
+		{raw: "Hello."},
+	} {
+		ids, err := engineTokenizer(t).Encode(c.raw, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		if strings.HasPrefix(c.raw, "<|channel>") {
+			want = len(ids)
+		}
+		if c.end != "" {
+			end, err := engineTokenizer(t).Encode(c.end, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = slices.Index(ids, end[0]) + 1
+		}
+		turn := &turn{model: real.model, prompt: &prompt.Prompt{}, req: Request{Prompt: prompt.Input{Messages: []chat.Message{}}}}
+		a := turn.newAnswer()
+		for _, id := range ids {
+			a.push(id)
+		}
+		a.flush(false)
+		var res Result
+		if res.take(a); res.Thought != want {
+			t.Errorf("%q of %d ids: %d of them reasoning, want %d", c.raw, len(ids), res.Thought, want)
+		}
+	}
 }

@@ -161,6 +161,9 @@ func (p *Parser) release() {
 	}
 }
 
+// Reasons says whether what was pushed so far ends within reasoning.
+func (p *Parser) Reasons() bool { return p.kind() == Reasoning }
+
 func (p *Parser) kind() Kind {
 	if p.place == inReasoning {
 		return Reasoning

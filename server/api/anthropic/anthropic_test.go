@@ -180,6 +180,8 @@ func TestRefusals(t *testing.T) {
 		"mcp_servers is not supported":        `{"mcp_servers":[{}],` + ask + `}`,
 		"tp is an unknown parameter":          `{"tp":1,` + ask + `}`,
 		"messages[0].content[0].extra":        `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"x","extra":1}]}]}`,
+		"messages[0].content[0].text":         `{"model":"tiny","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text"}]}]}`,
+		"system[0].text":                      `{"system":[{"type":"text"}],` + ask + `}`,
 		"the request body is not valid":       `{`,
 		"output_config.effort":                `{"output_config":{"effort":"huge"},` + ask + `}`,
 	} {

@@ -35,7 +35,10 @@ func system(o *wire.Object) []chat.Message {
 
 // block is a text block's text.
 func block(b *wire.Object) string {
-	text, _ := b.String("text")
+	text, ok := b.String("text")
+	if !ok {
+		b.Missing("text", "the text of a block of that type")
+	}
 	b.Object("cache_control")
 	b.Raw("citations") // of the model's own making, on texts that come back
 	b.Unknown()

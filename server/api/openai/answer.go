@@ -99,11 +99,16 @@ type usage struct {
 	Completion int           `json:"completion_tokens"` // what was generated, the end token included
 	Total      int           `json:"total_tokens"`
 	Details    promptDetails `json:"prompt_tokens_details"`
+	Parts      *parts        `json:"completion_tokens_details,omitempty"` // nil: no reasoning
 	Reprise    *wire.Said    `json:"reprise,omitempty"`
 }
 
 type promptDetails struct {
 	Cached int `json:"cached_tokens"` // not computed again
+}
+
+type parts struct {
+	Reasoning int `json:"reasoning_tokens"` // of the completion's, the marks around it included
 }
 
 // and adds the usage of another answer to the same prompt, which counts once, as it was for the first; so do its row and ids.
@@ -112,6 +117,13 @@ func (u *usage) and(next *usage) *usage {
 		return next
 	}
 	u.Completion += next.Completion
+	if next.Parts != nil {
+		sum := *next.Parts
+		if u.Parts != nil {
+			sum.Reasoning += u.Parts.Reasoning
+		}
+		u.Parts = &sum
+	}
 	u.Total += next.Completion
 	return u
 }
@@ -119,6 +131,9 @@ func (u *usage) and(next *usage) *usage {
 func newUsage(res *engine.Result, c *call) *usage {
 	row := &res.Row
 	u := &usage{Prompt: row.PromptTokens.Or(0), Completion: row.GeneratedTokens.Or(0), Details: promptDetails{row.LookupHitTokens.Or(0)}}
+	if res.Thought > 0 {
+		u.Parts = &parts{res.Thought}
+	}
 	u.Total = u.Prompt + u.Completion
 	u.Reprise = c.own.Of(res)
 	return u

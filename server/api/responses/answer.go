@@ -76,7 +76,7 @@ func newUsage(res *engine.Result, c *call) *usage {
 	u := &usage{Input: row.PromptTokens.Or(0), Output: row.GeneratedTokens.Or(0), Reprise: c.own.Of(res)}
 	u.Total = u.Input + u.Output
 	u.Cached = map[string]int{"cached_tokens": row.LookupHitTokens.Or(0)}
-	u.Thought = map[string]int{"reasoning_tokens": 0} // not counted apart
+	u.Thought = map[string]int{"reasoning_tokens": res.Thought}
 	return u
 }
 
