@@ -135,7 +135,7 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 	}
 	c.sweep()
 	held := t.standing(x, calls)
-	if c.clear(held, l.bytes(), &l); !l.Beyond && !c.affords(l.bytes(), l.Side) {
+	if c.clear(held, &l); !l.Beyond && !c.affords(l.bytes(), l.Side) {
 		c.settle(held, freeNow, true)
 		return ErrNoRoom
 	}
@@ -152,17 +152,18 @@ func (c *Cache) Adopt(fingerprint string, s Sequence, l Loaded) error {
 
 // clear makes room as shrink does, and spares the rows down to b, on which what was loaded stands: of the states that hold them, the
 // one that holds most. What goes beyond the budget in any case evicts nothing here; the restore makes room for the turn.
-func (c *Cache) clear(b *block, bytes int64, loaded *Loaded) {
+func (c *Cache) clear(b *block, loaded *Loaded) {
 	var holder *live
+	most := 0
 	for _, l := range c.lives {
-		if l.tip.tree() == b.tree() && (holder == nil || meet(l.tip, b).end() > meet(holder.tip, b).end()) {
-			holder = l
+		if l.tip.tree() != b.tree() {
+			continue
+		}
+		if rows := meet(l.tip, b).end(); rows > most {
+			holder, most = l, rows
 		}
 	}
-	stays := c.busy()
-	if holder != nil && meet(holder.tip, b).parent == nil {
-		holder = nil
-	}
+	stays, bytes := c.busy(), loaded.bytes()
 	if holder != nil {
 		if holder.idle() {
 			stays += holder.bytes

@@ -112,6 +112,13 @@ type Read struct {
 	Time   time.Duration
 }
 
+// Add adds what another Load took.
+func (r *Read) Add(more Read) {
+	r.Blocks += more.Blocks
+	r.Bytes += more.Bytes
+	r.Time += more.Time
+}
+
 var errSlow = errors.New("the disk is too slow")
 
 // Load reads the blocks of a chain that are needed: those with rows behind `from`, and the last one. The first that fails ends

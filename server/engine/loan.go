@@ -75,7 +75,7 @@ func (l *lower) look(ctx context.Context, t *turn, w kvcache.Request) *loan {
 		}
 		blocks, reads, err := tiers.Load(ctx, &f, x.from)
 		for i := range reads {
-			x.reads[i].Blocks, x.reads[i].Bytes, x.reads[i].Time = x.reads[i].Blocks+reads[i].Blocks, x.reads[i].Bytes+reads[i].Bytes, x.reads[i].Time+reads[i].Time
+			x.reads[i].Add(reads[i])
 		}
 		if err == nil {
 			x.found, x.blocks = f, blocks
@@ -160,7 +160,7 @@ func (x *loan) bytes() int64 {
 // after adds what an earlier look took.
 func (x *loan) after(before *loan) {
 	for i, r := range before.reads {
-		x.reads[i].Blocks, x.reads[i].Bytes, x.reads[i].Time = x.reads[i].Blocks+r.Blocks, x.reads[i].Bytes+r.Bytes, x.reads[i].Time+r.Time
+		x.reads[i].Add(r)
 	}
 	x.note(before.miss)
 }
